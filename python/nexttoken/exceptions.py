@@ -1,0 +1,96 @@
+"""Every error that nexttoken raises on purpose.
+
+::
+
+    NextTokenError
+    ├── ParameterError (ValueError)        a parameter outside its range, or of no use here
+    ├── ParameterTypeError (TypeError)     a parameter of the wrong type
+    ├── MissingExtraError (ImportError)    an optional part is not installed; the message says what to install
+    ├── ModelFileError (OSError)           a model directory lacks a file, or a file is not what it should be
+    └── APIError                           a chat request refused; carries the body the chat API would send
+        ├── BadRequestError      (400)
+        ├── NotFoundError        (404)
+        └── InternalServerError  (500)
+
+Messages say what was expected, what came, and where: ``top_p must be in [0, 1], got 1.2 at row 3``.
+"""
+
+from __future__ import annotations
+
+
+class NextTokenError(Exception):
+    """The base of the tree: catch this to catch all of it."""
+
+
+class ParameterError(NextTokenError, ValueError):
+    """A parameter outside its legal range, or one that cannot be honoured here."""
+
+
+class ParameterTypeError(NextTokenError, TypeError):
+    """A parameter of the wrong type."""
+
+
+class MissingExtraError(NextTokenError, ImportError):
+    """An optional dependency is not installed.
+
+    Parameters
+    ----------
+    package : str
+        The missing package.
+    extra : str
+        The extra of nexttoken that brings it.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"this needs the package {package!r}: pip install 'nexttoken[{extra}]'")
+        self.package = package
+        self.extra = extra
+
+
+class ModelFileError(NextTokenError, OSError):
+    """A model directory lacks a file, or a file in it is not what it should be."""
+
+
+class APIError(NextTokenError):
+    """A chat request that cannot be served, as the chat API says it.
+
+    Attributes
+    ----------
+    status_code : int
+        The HTTP status a server answers with.
+    message, type, param, code
+        The four members of the API's error object; `param` and `code` may be None.
+    """
+
+    status_code = 500
+    type = "server_error"
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code
+
+    @property
+    def body(self) -> dict[str, dict[str, str | None]]:
+        """The JSON body: ``{"error": {"message", "type", "param", "code"}}``."""
+        error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        return {"error": error}
+
+
+class BadRequestError(APIError):
+    """400: the request itself is wrong."""
+
+    status_code = 400
+    type = "invalid_request_error"
+
+
+class NotFoundError(APIError):
+    """404: no such model."""
+
+    status_code = 404
+    type = "invalid_request_error"
+
+
+class InternalServerError(APIError):
+    """500: a fault of ours."""
