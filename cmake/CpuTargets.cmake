@@ -1,0 +1,21 @@
+# One object library per instruction set, all from csrc/cpu/row_kernel.h.
+function(nexttoken_cpu_target name)
+  add_library(nexttoken_cpu_${name} OBJECT csrc/cpu/target_${name}.cc)
+  # memcpy and libm apart, kernels call nothing: vectorised tails and unrolled loops are worth -O3.
+  target_compile_options(nexttoken_cpu_${name} PRIVATE -O3 ${ARGN})
+endfunction()
+
+set(_targets portable)
+nexttoken_cpu_target(portable)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  nexttoken_cpu_target(avx2 -mavx2 -mfma -mbmi2)
+  nexttoken_cpu_target(avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mbmi2 -mprefer-vector-width=512)
+  list(APPEND _targets avx2 avx512)
+  set(_definitions NEXTTOKEN_X86_TARGETS)
+endif()
+
+add_library(nexttoken_cpu OBJECT csrc/cpu/targets.cc)
+target_compile_definitions(nexttoken_cpu PUBLIC ${_definitions})
+foreach(_target IN LISTS _targets)
+  target_sources(nexttoken_cpu INTERFACE $<TARGET_OBJECTS:nexttoken_cpu_${_target}>)
+endforeach()

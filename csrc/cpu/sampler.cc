@@ -1,0 +1,201 @@
+#include "nexttoken/sampler.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+#include "nexttoken/adjust.h"
+
+namespace nexttoken {
+namespace {
+
+bool Contains(const std::vector<int32_t>& ascending, int32_t token) {
+  return std::binary_search(ascending.begin(), ascending.end(), token);
+}
+
+}  // namespace
+
+Sampler::Sampler(int32_t vocab_size, std::vector<std::string> token_bytes, std::vector<int32_t> eos_tokens,
+                 bool strip_leading_space)
+    : vocab_size_(vocab_size),
+      token_bytes_(std::move(token_bytes)),
+      eos_tokens_([&] {
+        std::sort(eos_tokens.begin(), eos_tokens.end());
+        return std::move(eos_tokens);
+      }()),
+      strip_leading_space_(strip_leading_space) {}
+
+Sampler::Row& Sampler::Find(int64_t row) {
+  const auto found = rows_.find(row);
+  if (found == rows_.end()) throw std::invalid_argument("row must be one that was added, got " + std::to_string(row));
+  return *found->second;
+}
+
+bool Sampler::EndsText(const Row& row, int32_t token) const {
+  const Request& request = *row.request;
+  return (!request.ignore_eos && Contains(eos_tokens_, token)) ||
+         std::find(request.stop_tokens.begin(), request.stop_tokens.end(), token) != request.stop_tokens.end();
+}
+
+std::shared_ptr<const Request> Sampler::WithBans(const Request& request) const {
+  auto banned = std::make_shared<Request>(request);
+  std::vector<int32_t> bans = request.stop_tokens;
+  if (!request.ignore_eos) bans.insert(bans.end(), eos_tokens_.begin(), eos_tokens_.end());
+  for (const int32_t token : bans) {
+    const auto found = std::find(banned->bias_tokens.begin(), banned->bias_tokens.end(), token);
+    if (found == banned->bias_tokens.end()) {
+      banned->bias_tokens.push_back(token);
+      banned->bias_values.push_back(kNegativeInfinity);
+    } else {
+      banned->bias_values[static_cast<size_t>(found - banned->bias_tokens.begin())] = kNegativeInfinity;
+    }
+  }
+  return banned;
+}
+
+int64_t Sampler::Add(std::shared_ptr<const Request> request, const std::vector<int32_t>& prompt,
+                     const std::vector<int32_t>& output, uint64_t seed, uint32_t sequence_index) {
+  auto row = std::make_unique<Row>();
+  row->seed = seed;
+  row->sequence_index = sequence_index;
+  const bool waits = request->min_tokens > 0;
+  row->bias = waits ? WithBans(*request) : request;
+  row->text = TextStream(waits ? nullptr : request->stops, strip_leading_space_);
+  row->request = std::move(request);
+  if (row->request->params.HasPenalties()) {
+    for (const int32_t token : prompt) row->history.AddPrompt(token);
+  }
+  std::string already_shown;
+  for (const int32_t token : output) {
+    if (row->finish != FinishReason::kNone) {
+      throw std::invalid_argument("output_token_ids must not go on after the row has ended, at token " +
+                                  std::to_string(row->step));
+    }
+    Advance(row.get(), token, &already_shown);
+  }
+  const std::lock_guard<std::mutex> lock(mutex_);
+  rows_.emplace(next_row_, std::move(row));
+  return next_row_++;
+}
+
+std::vector<int64_t> Sampler::Fork(int64_t row, int32_t n) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const Row& parent = Find(row);
+  std::vector<int64_t> forks;
+  for (int32_t i = 1; i <= n; ++i) {
+    auto fork = std::make_unique<Row>(parent);
+    fork->sequence_index += static_cast<uint32_t>(i);
+    rows_.emplace(next_row_, std::move(fork));
+    forks.push_back(next_row_++);
+  }
+  return forks;
+}
+
+void Sampler::Remove(int64_t row) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  Find(row);
+  rows_.erase(row);
+}
+
+std::vector<int64_t> Sampler::ActiveRows() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::vector<int64_t> active;
+  for (const auto& [number, row] : rows_) {
+    if (row->finish == FinishReason::kNone) active.push_back(number);
+  }
+  std::sort(active.begin(), active.end());
+  return active;
+}
+
+int32_t Sampler::Logprobs(const std::vector<int64_t>& rows) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  int32_t most = kNoLogprobs;
+  for (const int64_t row : rows) most = std::max<int32_t>(most, Find(row).request->params.logprobs);
+  return most;
+}
+
+void Sampler::Advance(Row* row, int32_t token, std::string* text) {
+  const Request& request = *row->request;
+  if (request.params.HasPenalties()) row->history.AddOutput(token);
+  ++row->step;
+  const int64_t said = static_cast<int64_t>(row->step);
+  if (EndsText(*row, token)) {
+    row->finish = FinishReason::kStop;
+  } else if (has_text() && static_cast<size_t>(token) < token_bytes_.size()) {
+    const std::string& bytes = token_bytes_[static_cast<size_t>(token)];
+    if (row->text.Push(bytes.data(), bytes.size(), text)) row->finish = FinishReason::kStop;
+  }
+  // A stop that completes on the last allowed token is still a stop.
+  if (row->finish == FinishReason::kNone && said == request.max_tokens) row->finish = FinishReason::kLength;
+  if (row->finish != FinishReason::kNone) {
+    row->text.Finish(text);
+  } else if (said == request.min_tokens) {
+    row->bias = row->request;
+    row->text.SearchFromHere(request.stops);
+  }
+}
+
+void Sampler::Step(const LogitsView& logits, const std::vector<int64_t>& rows, const std::vector<int64_t>& lines,
+                   const int32_t* bitmask, const StepOutput& output) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const size_t count = rows.size();
+  const int64_t words = (vocab_size_ + 31) / 32;
+  const uint64_t call = ++calls_;
+  LogitsView view = logits;
+  view.vocab_size = vocab_size_;  // what lies beyond is padding
+  stepping_.assign(count, nullptr);
+  inputs_.assign(count, {});
+  outputs_.assign(count, {});
+  for (size_t i = 0; i < count; ++i) {
+    Row& row = Find(rows[i]);
+    if (row.finish != FinishReason::kNone) {
+      throw std::invalid_argument("rows must not have ended, got row " + std::to_string(rows[i]));
+    }
+    if (row.last_call == call) {
+      throw std::invalid_argument("rows must all be different, got row " + std::to_string(rows[i]) + " twice");
+    }
+    row.last_call = call;
+    stepping_[i] = &row;
+    RowInput& input = inputs_[i];
+    input.logits = view.Row(lines[i]);
+    input.params = row.request->params;
+    input.params.seed = row.seed;
+    input.params.sequence_index = row.sequence_index;
+    input.token_bitmask = bitmask ? bitmask + static_cast<int64_t>(i) * words : nullptr;
+    input.bias_tokens = row.bias->bias_tokens.data();
+    input.bias_values = row.bias->bias_values.data();
+    input.bias_count = static_cast<int32_t>(row.bias->bias_tokens.size());
+    input.history = row.history.entries().data();
+    input.history_count = static_cast<int32_t>(row.history.entries().size());
+    input.step = row.step;
+    RowOutput& out = outputs_[i];
+    out.token_ids = output.token_ids + i;
+    out.status = output.status + i;
+    out.logprobs = output.logprobs ? output.logprobs + i : nullptr;
+    if (output.top_capacity > 0) {
+      out.top_token_ids = output.top_token_ids + static_cast<int64_t>(i) * output.top_capacity;
+      out.top_logprobs = output.top_logprobs + static_cast<int64_t>(i) * output.top_capacity;
+      out.top_capacity = output.top_capacity;
+    }
+  }
+  SampleRows(inputs_.data(), outputs_.data(), static_cast<int64_t>(count));
+  for (size_t i = 0; i < count; ++i) {
+    Row* row = stepping_[i];
+    std::string* text = &(*output.text)[i];
+    if (output.status[i] == Status::kOk) {
+      Advance(row, output.token_ids[i], text);
+    } else {
+      row->finish = FinishReason::kError;
+      row->text.Finish(text);
+    }
+    output.finish[i] = row->finish;
+  }
+}
+
+Sampler::RowInfo Sampler::Info(int64_t row) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const Row& r = Find(row);
+  return {r.seed, r.sequence_index, r.step, r.finish, r.text.matched_stop()};
+}
+
+}  // namespace nexttoken

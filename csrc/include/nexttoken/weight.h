@@ -1,0 +1,61 @@
+// Step 8 of the sampling contract: a logit's share of the probability, as a fixed-point integer.
+//
+// The largest logit of a row weighs exactly 2^42; every other weighs floor(2^42 * 2^t), t = (z - max) * log2(e) / T in
+// float32. Integers may be summed in any order with the same result: that is why one seed draws one token on every
+// device.
+//
+// Bounds, tested in tests/contract/test_weight.py:
+//   * P(f) is within 2^-22.6 (relative) of 2^f over [-1/2, 1/2], evaluation rounding included, and P(0) = 1;
+//   * P never decreases over the 2^24 + 1 grid values of f, and P(1/2) = 2 P(-1/2), so the weight never decreases as t
+//     grows, the seams between integers included;
+//   * truncation takes less than 1 from each weight: less than vocab_size * 2^-42 of the largest.
+#pragma once
+
+#include <cstdint>
+
+#include "nexttoken/host_device.h"
+#include "nexttoken/views.h"
+
+namespace nexttoken {
+
+constexpr int kWeightBits = 42;
+constexpr uint64_t kMaxWeight = uint64_t{1} << kWeightBits;
+
+// Below this temperature the row is greedy: the highest logit, the lowest id on ties.
+constexpr float kGreedyTemperature = 1e-5f;
+
+// Temperature to the factor that turns a difference of logits into a power of two.
+NEXTTOKEN_HD float ScaleOf(float temperature) {
+  return static_cast<float>(1.4426950408889634074 / static_cast<double>(temperature));
+}
+
+// 2^f for f in [-1/2, 1/2]: minimax of degree 5 under P(0) = 1, found by iteratively reweighted least squares with the
+// coefficients rounded to float32 one after the other.
+NEXTTOKEN_HD float Exp2Fraction(float f) {
+  float q = 0x1.5bda58p-10f;
+  q = __builtin_fmaf(q, f, 0x1.3ce8aep-7f);
+  q = __builtin_fmaf(q, f, 0x1.c6b6d8p-5f);
+  q = __builtin_fmaf(q, f, 0x1.ebf9c2p-3f);
+  q = __builtin_fmaf(q, f, 0x1.62e42ap-1f);
+  return __builtin_fmaf(q, f, 1.0f);
+}
+
+// Branch-free, so that compilers vectorise loops over it. z is not NaN; max is the row's maximum and not -inf.
+NEXTTOKEN_HD uint64_t WeightOf(float z, float max, float scale) {
+  const float difference = z - max;  // NaN where both are infinite: the select below never uses it
+  const float t = z == max ? 0.0f : difference * scale;
+  const bool positive = t >= -static_cast<float>(kWeightBits + 1);  // false for -inf: decided before any conversion
+  const float bounded = positive ? t : 0.0f;
+  // rint, ties to even: adding 1.5 * 2^23 leaves no bit for a fraction.
+  const float shifted = bounded + 12582912.0f;
+  const float n = shifted - 12582912.0f;
+  const uint32_t bits = BitsOfFloat(Exp2Fraction(bounded - n));
+  // q = mantissa * 2^(exponent - 23), exponent -1 or 0; the floor of q * 2^(42 + n) by one shift to the right.
+  const uint64_t mantissa = (bits & 0x7fffffu) | 0x800000u;
+  const int exponent = static_cast<int>(bits >> 23) - 127;
+  const int shift = -static_cast<int>(n) - exponent;  // 0 (the maximum) to 44
+  const uint64_t weight = (mantissa << (kWeightBits - 23)) >> shift;
+  return positive ? weight : 0;
+}
+
+}  // namespace nexttoken
