@@ -1,0 +1,162 @@
+#include <algorithm>
+#include <numeric>
+#include <stdexcept>
+#include <utility>
+
+#include "nexttoken/stop.h"
+#include "nexttoken/utf8.h"
+
+namespace nexttoken {
+namespace {
+
+constexpr size_t kMaxBytes = (size_t{1} << 31) - 1;  // states are 32-bit, indices of stop strings int32
+
+}  // namespace
+
+StopAutomaton::StopAutomaton(const std::vector<std::string_view>& stops) {
+  size_t total = 0;
+  for (size_t i = 0; i < stops.size(); ++i) {
+    if (stops[i].empty()) {
+      throw std::invalid_argument("stop strings must not be empty, got an empty one at stop " + std::to_string(i));
+    }
+    total += stops[i].size();
+  }
+  if (total > kMaxBytes) {
+    throw std::invalid_argument("stop strings must have at most 2^31 - 1 bytes in all, got " + std::to_string(total));
+  }
+
+  // Ascending, and of equal ones the first given.
+  std::vector<int32_t> order(stops.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return stops[a] < stops[b]; });
+  order.erase(std::unique(order.begin(), order.end(), [&](int32_t a, int32_t b) { return stops[a] == stops[b]; }),
+              order.end());
+  const auto build = [&] {
+    std::vector<std::string_view> sorted;
+    for (int32_t stop : order) sorted.push_back(stops[stop]);
+    Build(sorted);
+  };
+  const auto find = [&](std::string_view prefix) {
+    State state = kRoot;
+    for (char c : prefix) state = Child(state, static_cast<uint8_t>(c));
+    return state;
+  };
+  build();
+
+  // Drop what can never be the first to be complete: a stop string that passes, before its last byte, a state that
+  // another one is a suffix of.
+  std::vector<bool> complete(depth_.size(), false);
+  for (int32_t stop : order) complete[find(stops[stop])] = true;
+  for (State state = 1; state < complete.size(); ++state) {
+    if (complete[fail_[state]]) complete[state] = true;  // breadth first: the shorter fail_ is already decided
+  }
+  const auto never_first = [&](int32_t stop) {
+    State state = kRoot;
+    for (char c : stops[stop].substr(0, stops[stop].size() - 1)) {
+      state = Child(state, static_cast<uint8_t>(c));
+      if (complete[state]) return true;
+    }
+    return false;
+  };
+  const auto kept = std::remove_if(order.begin(), order.end(), never_first);
+  if (kept != order.end()) {
+    order.erase(kept, order.end());
+    build();
+  }
+
+  std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return find(stops[a]) < find(stops[b]); });
+  for (int32_t stop : order) leaves_.push_back(find(stops[stop]));
+  stop_of_leaf_ = std::move(order);
+}
+
+void StopAutomaton::Build(const std::vector<std::string_view>& sorted) {
+  struct Range {
+    size_t begin, end;  // the sorted stop strings that begin with the state's prefix
+  };
+  std::vector<Range> ranges{{0, sorted.size()}};
+  root_.fill(kRoot);
+  first_child_.clear();
+  fail_.assign(1, kRoot);
+  depth_.assign(1, 0);
+  byte_.assign(1, 0);
+
+  for (State state = 0; state < ranges.size(); ++state) {
+    first_child_.push_back(static_cast<State>(ranges.size()));
+    const size_t depth = depth_[state];
+    auto [begin, end] = ranges[state];
+    if (begin < end && sorted[begin].size() == depth) ++begin;  // ends here; ascending, so it stands first
+    while (begin < end) {
+      const char byte = sorted[begin][depth];
+      size_t next = begin + 1;
+      while (next < end && sorted[next][depth] == byte) ++next;
+      const State child = static_cast<State>(ranges.size());
+      // The suffix states are shorter: their children are all numbered by now.
+      fail_.push_back(state == kRoot ? kRoot : Step(fail_[state], static_cast<uint8_t>(byte)));
+      depth_.push_back(static_cast<uint32_t>(depth + 1));
+      byte_.push_back(static_cast<uint8_t>(byte));
+      ranges.push_back({begin, next});
+      if (state == kRoot) root_[static_cast<uint8_t>(byte)] = child;
+      begin = next;
+    }
+  }
+  first_child_.push_back(static_cast<State>(ranges.size()));
+}
+
+StopAutomaton::State StopAutomaton::Child(State state, uint8_t byte) const {
+  if (state == kRoot) return root_[byte];
+  const auto begin = byte_.begin() + first_child_[state], end = byte_.begin() + first_child_[state + 1];
+  const auto child = std::lower_bound(begin, end, byte);
+  return child != end && *child == byte ? static_cast<State>(child - byte_.begin()) : kRoot;
+}
+
+StopAutomaton::State StopAutomaton::Step(State state, uint8_t byte) const {
+  for (; state != kRoot; state = fail_[state]) {
+    if (const State child = Child(state, byte); child != kRoot) return child;
+  }
+  return root_[byte];
+}
+
+int32_t StopAutomaton::Match(State state) const {
+  if (state == kRoot || first_child_[state] != first_child_[state + 1]) return -1;
+  const auto leaf = std::lower_bound(leaves_.begin(), leaves_.end(), state);
+  return stop_of_leaf_[static_cast<size_t>(leaf - leaves_.begin())];
+}
+
+bool TextStream::Push(const char* bytes, size_t size, std::string* out) {
+  if (strip_leading_space_ && size > 0) {
+    strip_leading_space_ = false;
+    if (bytes[0] == ' ') ++bytes, --size;
+  }
+  const size_t seen = held_.size();
+  held_.append(bytes, size);
+  if (automaton_) {
+    for (size_t i = seen; i < held_.size(); ++i) {
+      state_ = automaton_->Step(state_, static_cast<uint8_t>(held_[i]));
+      matched_stop_ = automaton_->Match(state_);
+      if (matched_stop_ < 0) continue;
+      held_.resize(i + 1 - automaton_->Depth(state_));
+      Finish(out);
+      return true;
+    }
+  }
+  // The bytes of the tail are looked at, not released: they may prove that what is in front of them is invalid.
+  const size_t safe = held_.size() - (automaton_ ? automaton_->Depth(state_) : 0);
+  size_t released = 0;
+  while (released < safe) {
+    const Utf8Unit unit = NextUtf8Unit(held_.data() + released, held_.size() - released);
+    if (unit.kind == Utf8Kind::kUnfinished || released + unit.size > safe) break;
+    released += unit.size;
+  }
+  AppendUtf8(held_.data(), released, out);
+  held_.erase(0, released);
+  return false;
+}
+
+void TextStream::Finish(std::string* out) {
+  if (closed_) return;
+  AppendUtf8(held_.data(), held_.size(), out);
+  held_.clear();
+  closed_ = true;
+}
+
+}  // namespace nexttoken

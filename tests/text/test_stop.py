@@ -1,0 +1,384 @@
+"""Stop strings in streamed text, against a definition that looks at the whole answer at once."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from nexttoken import _core
+
+
+class Stream(Protocol):
+    matched_stop: int | None
+
+    def push(self, token_bytes: bytes, /) -> tuple[str, bool]: ...
+
+    def finish(self) -> str: ...
+
+
+MakeStream = Callable[[Sequence[bytes]], Stream]
+
+
+def make_stream(stops: Sequence[bytes]) -> Stream:
+    return _core.TextStream(_core.StopAutomaton(list(stops)))
+
+
+# The definition ---------------------------------------------------------------------------------------------
+
+
+def decode(data: bytes) -> str:
+    return data.decode("utf-8", errors="replace")
+
+
+def first_match(data: bytes, stops: Sequence[bytes]) -> tuple[int, int, int] | None:
+    """Where the answer ends: (start of the stop string, its end, its index), or None."""
+    for end in range(1, len(data) + 1):
+        complete = [stop for stop in stops if data[:end].endswith(stop)]
+        if complete:
+            longest = max(complete, key=len)
+            return end - len(longest), end, stops.index(longest)
+    return None
+
+
+def answer(data: bytes, stops: Sequence[bytes]) -> str:
+    match = first_match(data, stops)
+    return decode(data if match is None else data[: match[0]])
+
+
+def check(make: MakeStream, tokens: Sequence[bytes], stops: Sequence[bytes]) -> None:
+    """The stream's text, its end and its stop string are those of the definition."""
+    data = b"".join(tokens)
+    match = first_match(data, stops)
+    stream = make(stops)
+    text, read = "", 0
+    for token in tokens:
+        piece, stopped = stream.push(token)
+        text += piece
+        read += len(token)
+        assert answer(data, stops).startswith(text), "text was released that had to be taken back"
+        assert stopped == (match is not None and match[1] <= read)
+        if stopped:
+            break
+    text += stream.finish()
+    assert text == answer(data, stops)
+    assert stream.matched_stop == (None if match is None else match[2])
+
+
+# Texts that hurt --------------------------------------------------------------------------------------------
+
+FEW_LETTERS = st.binary(max_size=24).map(lambda data: bytes(b"ab"[byte & 1] for byte in data))
+CHARACTERS = st.text(alphabet="a \né€😀\ufffdż", max_size=12).map(str.encode)
+# Lead bytes without continuation, continuation bytes alone, surrogates, overlong, beyond U+10FFFF.
+BROKEN_BYTES = b"a \x80\x90\xa0\xbd\xbf\xc0\xc3\xe0\xe4\xed\xf0\xf4\xff"
+BROKEN = st.lists(st.sampled_from(BROKEN_BYTES), max_size=12).map(bytes)
+DATA = st.one_of(FEW_LETTERS, CHARACTERS, BROKEN, st.lists(CHARACTERS | BROKEN, max_size=4).map(b"".join))
+
+
+def stops_from(data: st.SearchStrategy[bytes]) -> st.SearchStrategy[list[bytes]]:
+    return st.lists(data.map(lambda stop: stop[:5]).filter(bool), max_size=6)
+
+
+@st.composite
+def cases(draw: st.DrawFn, data: st.SearchStrategy[bytes] = DATA) -> tuple[list[bytes], list[bytes]]:
+    """Tokens (some of them empty) and stop strings, which are often pieces of the text itself."""
+    whole = draw(data)
+    stops = draw(stops_from(data))
+    if whole:
+        for _ in range(draw(st.integers(0, 2))):
+            start = draw(st.integers(0, len(whole) - 1))
+            stops.append(whole[start : start + draw(st.integers(1, 6))])
+    cuts = [0, *sorted(draw(st.lists(st.integers(0, len(whole)), max_size=8))), len(whole)]
+    return [whole[a:b] for a, b in itertools.pairwise(cuts)], stops
+
+
+@settings(max_examples=400, deadline=None)
+@given(cases())
+@example(([b"abcd"], [b"abcd", b"bc"]))
+@example(([b"ab", b"ce"], [b"abcd", b"bc"]))
+@example(([b"x\xe4", b"\xbd", b"\xa0y"], [b"\xbd\xa0"]))
+def test_streamed_text_is_the_whole_text_cut_at_the_stop(case: tuple[list[bytes], list[bytes]]) -> None:
+    check(make_stream, *case)
+
+
+@pytest.mark.parametrize(
+    ("stops", "data", "text", "index"),
+    [
+        ([b"\n\nUser:"], b"Hi\n\nUs er\n\nUser: x", "Hi\n\nUs er", 0),
+        ([b"abcd", b"bc"], b"abcd", "a", 1),  # complete one byte earlier
+        ([b"bc", b"abc"], b"xabcd", "x", 1),  # complete together: the one that starts leftmost
+        ([b"a", b"ab", b"a"], b"ab", "", 0),  # equal stop strings: the first
+        ([b"aab"], b"aaab", "a", 0),  # the tail of a failed match is the start of the next
+        (["é".encode()], "caf\u00e9!".encode(), "caf", 0),
+        ([b"\xa9"], "caf\u00e9!".encode(), "caf\ufffd", 0),  # inside a character: what is before it stays
+        ([b"\xef\xbf\xbd"], b"a\xffb", "a\ufffdb", None),  # matching is on bytes, before replacement
+        ([], b"a", "a", None),
+    ],
+)
+def test_written_out(stops: list[bytes], data: bytes, text: str, index: int | None) -> None:
+    for tokens in ([data], [data[i : i + 1] for i in range(len(data))]):
+        stream = make_stream(stops)
+        got = ""
+        for token in tokens:
+            piece, stopped = stream.push(token)
+            got += piece
+            if stopped:
+                break
+        assert (got + stream.finish(), stream.matched_stop) == (text, index)
+
+
+# How much is held back --------------------------------------------------------------------------------------
+
+
+# Every lead byte becomes a character with one of these.
+CONTINUATIONS = [bytes(tail) for size in (1, 2, 3) for tail in itertools.product(b"\x80\xbf", repeat=size)]
+
+
+def begins_a_character(data: bytes) -> bool:
+    return any(len(text := decode(data + more)) == 1 and text != "\ufffd" for more in CONTINUATIONS)
+
+
+@settings(max_examples=400, deadline=None)
+@given(cases(CHARACTERS | FEW_LETTERS))
+def test_nothing_is_held_back_without_need(case: tuple[list[bytes], list[bytes]]) -> None:
+    """For the next character held back there is a continuation in which it is not part of the answer."""
+    tokens = case[0]
+    stops = [stop for stop in case[1] if decode(stop).encode() == stop]  # pieces of characters: tested below
+    stream = make_stream(stops)
+    text, data = "", b""
+    for token in tokens:
+        piece, stopped = stream.push(token)
+        if stopped:
+            return
+        text, data = text + piece, data + token
+        if text == decode(data):
+            continue
+        too_early = decode(data)[: len(text) + 1]
+        completions = [s[size:] for s in stops for size in range(len(s)) if data.endswith(s[:size])]
+        completions += CONTINUATIONS
+        assert any(not answer(data + more, stops).startswith(too_early) for more in completions)
+
+
+@settings(max_examples=400, deadline=None)
+@given(cases())
+def test_what_is_held_back_follows_the_documented_rule(case: tuple[list[bytes], list[bytes]]) -> None:
+    """The tail that may become a stop string, pieces of characters too; whole characters before it."""
+    tokens, stops = case
+    live = [stop for stop in stops if not any(other in stop[:-1] for other in stops)]
+    stream = make_stream(stops)
+    text, data = "", b""
+    for token in tokens:
+        piece, stopped = stream.push(token)
+        if stopped:
+            return
+        text, data = text + piece, data + token
+        tail = max((size for s in live for size in range(len(s)) if data.endswith(s[:size])), default=0)
+        end = len(data) - tail
+        # Between two characters (or replaced runs) the halves read the same alone and together.
+        while decode(data[:end]) + decode(data[end:]) != decode(data):
+            end -= 1
+        if end == len(data):
+            end -= next((size for size in (1, 2, 3) if begins_a_character(data[-size:])), 0)
+        assert text == decode(data[:end])
+
+
+# The checks can fail ----------------------------------------------------------------------------------------
+
+
+class Simple:
+    """A right and slow stream, which asks the definition. The wrong ones below derive from it."""
+
+    def __init__(self, stops: Sequence[bytes]) -> None:
+        self.stops, self.data, self.shown, self.matched_stop = list(stops), b"", 0, None
+        self.longest = max((len(stop) for stop in stops), default=1)
+
+    def match(self) -> tuple[int, int, int] | None:
+        return first_match(self.data, self.stops)
+
+    def push(self, token: bytes, /) -> tuple[str, bool]:
+        self.data += token
+        match = self.match()
+        if match is not None:
+            self.data, self.matched_stop = self.data[: match[0]], match[2]
+            return self.show(0), True
+        return self.show(self.longest + 3), False
+
+    def show(self, margin: int) -> str:
+        text = decode(self.data)
+        text, start = text[: max(len(text) - margin, 0)], self.shown
+        self.shown = max(start, len(text))
+        return text[start:]
+
+    def finish(self) -> str:
+        return self.show(0)
+
+
+class HoldsNothing(Simple):
+    def show(self, margin: int) -> str:
+        return super().show(0)
+
+
+class FirstListedWins(Simple):
+    def found(self) -> list[tuple[int, int, int]]:
+        starts = [self.data.find(stop) for stop in self.stops]
+        return [(at, at + len(self.stops[i]), i) for i, at in enumerate(starts) if at >= 0]
+
+    def match(self) -> tuple[int, int, int] | None:
+        return next(iter(self.found()), None)
+
+
+class LeftmostInsteadOfEarliest(FirstListedWins):
+    def match(self) -> tuple[int, int, int] | None:
+        return min(self.found(), default=None)
+
+
+class WithinTokensOnly(Simple):
+    def push(self, token: bytes, /) -> tuple[str, bool]:
+        return super().push(token) if any(stop in token for stop in self.stops) else self.plain(token)
+
+    def plain(self, token: bytes) -> tuple[str, bool]:
+        self.data += token
+        return "", False
+
+
+class ShowsTheStop(Simple):
+    def match(self) -> tuple[int, int, int] | None:
+        match = super().match()
+        return None if match is None else (match[1], match[1], match[2])
+
+
+class ForgetsTheTail(Simple):
+    def finish(self) -> str:
+        return ""
+
+
+def corpus() -> list[tuple[list[bytes], list[bytes]]]:
+    rng = random.Random(7)
+    found = []
+    for _ in range(400):
+        data = bytes(rng.choices(b"abc", k=rng.randrange(1, 16)))
+        stops = [bytes(rng.choices(b"abc", k=rng.randrange(1, 5))) for _ in range(rng.randrange(4))]
+        cuts = [0, *sorted(rng.choices(range(len(data)), k=4)), len(data)]
+        found.append(([data[a:b] for a, b in itertools.pairwise(cuts)], stops))
+    return found
+
+
+@pytest.mark.parametrize("make", [make_stream, Simple])
+def test_corpus_accepts_right_streams(make: MakeStream) -> None:
+    for tokens, stops in corpus():
+        check(make, tokens, stops)
+
+
+WRONG = [
+    HoldsNothing, FirstListedWins, LeftmostInsteadOfEarliest, WithinTokensOnly, ShowsTheStop, ForgetsTheTail
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", WRONG)
+def test_corpus_catches_wrong_streams(make: MakeStream) -> None:
+    caught = 0
+    for tokens, stops in corpus():
+        try:
+            check(make, tokens, stops)
+        except AssertionError:
+            caught += 1
+    assert caught > 0
+
+
+# The rest of the contract -----------------------------------------------------------------------------------
+
+
+def test_utf8_replacement_is_pythons_for_every_short_byte_string() -> None:
+    """Every lead byte with every kind of second, third and fourth byte, whole and byte by byte."""
+    kinds = [0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC2, 0xE0, 0xFF]
+    for lead in range(256):
+        for rest in itertools.chain.from_iterable(itertools.product(kinds, repeat=size) for size in range(4)):
+            data = bytes([lead, *rest])
+            for size in (len(data), 1):
+                stream = _core.TextStream(None)
+                pieces = [stream.push(data[i : i + size])[0] for i in range(0, len(data), size)]
+                assert "".join(pieces) + stream.finish() == decode(data), data
+
+
+def test_invalid_bytes_are_replaced_as_soon_as_they_are_known() -> None:
+    stream = _core.TextStream(_core.StopAutomaton([b"ab"]))
+    assert stream.push(b"\xe4") == ("", False)  # may become a character
+    assert stream.push(b"a") == ("\ufffd", False)  # cannot any more, though "a" itself is held back
+    assert stream.push(b"\xff") == ("a\ufffd", False)
+    assert stream.push(b"\xf0\x9f") == ("", False)
+    assert stream.finish() == "\ufffd"
+
+
+@settings(max_examples=200, deadline=None)
+@given(cases())
+def test_leading_space_is_no_part_of_the_answer(case: tuple[list[bytes], list[bytes]]) -> None:
+    tokens, stops = case
+    data = b" " + b"".join(tokens)
+    stream = _core.TextStream(_core.StopAutomaton(stops), strip_leading_space=True)
+    text = ""
+    for token in [b"", b" ", *tokens]:
+        piece, stopped = stream.push(token)
+        text += piece
+        if stopped:
+            break
+    assert text + stream.finish() == answer(data[1:], stops)
+
+
+def test_only_the_very_first_space_is_stripped() -> None:
+    stream = _core.TextStream(None, strip_leading_space=True)
+    assert stream.push(b"  a b")[0] == " a b"
+    stream = _core.TextStream(None, strip_leading_space=True)
+    assert stream.push(b"a")[0] + stream.push(b" b")[0] == "a b"
+
+
+@settings(max_examples=200, deadline=None)
+@given(cases(), DATA)
+def test_copy_continues_alone(case: tuple[list[bytes], list[bytes]], other: bytes) -> None:
+    tokens, stops = case
+    stream = _core.TextStream(_core.StopAutomaton(stops))
+    prefix = ""
+    for token in tokens:
+        piece, stopped = stream.push(token)
+        prefix += piece
+        if stopped:
+            return
+    fork = stream.copy()
+    text = fork.push(other)[0]
+    text += fork.finish()
+    assert prefix + text == answer(b"".join(tokens) + other, stops)
+    assert prefix + stream.finish() == answer(b"".join(tokens), stops)
+
+
+def test_many_long_stops_share_one_automaton() -> None:
+    rng = random.Random(3)
+    stops = [bytes(rng.choices(range(256), k=rng.randrange(20, 200))) for _ in range(500)]
+    automaton = _core.StopAutomaton(stops)
+    for index in rng.sample(range(500), 20):
+        stream = _core.TextStream(automaton)
+        noise = bytes(rng.choices(b"xyz", k=50))
+        text, stopped = stream.push(noise + stops[index][:-1])
+        assert not stopped
+        assert text == decode(noise)
+        assert stream.push(stops[index][-1:] + b"after") == ("", True)
+        assert stream.matched_stop == index
+
+
+def test_a_closed_stream_takes_no_more() -> None:
+    stream = _core.TextStream(_core.StopAutomaton([b"."]))
+    assert stream.push(b"end. more") == ("end", True)
+    assert stream.closed
+    assert stream.finish() == ""
+    with pytest.raises(ValueError, match="closed stream"):
+        stream.push(b"x")
+
+
+def test_bad_stops_are_refused() -> None:
+    with pytest.raises(ValueError, match="got an empty one at stop 1"):
+        _core.StopAutomaton([b"a", b""])
+    with pytest.raises(TypeError):
+        _core.StopAutomaton(["text, not bytes"])
