@@ -1,4 +1,8 @@
+#include <pybind11/stl.h>
+
+#include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 

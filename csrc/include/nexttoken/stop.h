@@ -84,6 +84,10 @@ class TextStream {
   // closed one.
   void Finish(std::string* out);
 
+  // Stop strings are looked for from the next byte on; none that began earlier is found. For a stream made without an
+  // automaton.
+  void SearchFromHere(std::shared_ptr<const StopAutomaton> automaton) { automaton_ = std::move(automaton); }
+
   bool closed() const { return closed_; }
 
   // Index of the stop string that ended the answer; -1 if none has.

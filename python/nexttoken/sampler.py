@@ -1,0 +1,241 @@
+"""Rows that come and go: the state that sampling needs between steps, for any decoding loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from nexttoken import _core
+from nexttoken.exceptions import ParameterError, ParameterTypeError
+from nexttoken.ops import _bitmask, _token_array
+from nexttoken.params import SamplingParams, check_logit_bias, check_number, check_seed, check_token, is_integer
+
+FinishReason = Literal["stop", "length", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What one step drew. Entry i belongs to the i-th of the rows that were asked for.
+
+    Attributes
+    ----------
+    token_ids : int32 ``[rows]``
+        -1 where `status` is not OK.
+    status : int32 ``[rows]``
+        A `Status` per row.
+    finish_reason : list of {"stop", "length", "error"} or None
+        Why a row has ended: an end of text, a stop token or a stop string; `max_tokens`; a bad row. None: it goes on.
+    text : list of str, or None for a sampler without `token_bytes`
+        Text that became safe to show: whole characters, nothing that may be part of a stop string. All that was held
+        back comes when the row ends.
+    logprobs : float32 ``[rows]`` or None
+        Where a row asked for them, else NaN; None where no row did.
+    top_token_ids, top_logprobs : int32, float32 ``[rows, k]``
+        k is the most that any of the rows asked for; -1 and -inf beyond a row's own.
+    """
+
+    token_ids: npt.NDArray[np.int32]
+    status: npt.NDArray[np.int32]
+    finish_reason: list[FinishReason | None]
+    text: list[str] | None
+    logprobs: npt.NDArray[np.float32] | None
+    top_token_ids: npt.NDArray[np.int32]
+    top_logprobs: npt.NDArray[np.float32]
+
+
+class RowInfo(NamedTuple):
+    """Where a row stands; `matched_stop` is the index in its `stop` of the string that ended it, or None."""
+
+    seed: int
+    sequence_index: int
+    step: int
+    finish_reason: FinishReason | None
+    matched_stop: int | None
+
+
+class Sampler:
+    """Draws tokens for a changing set of rows and remembers what each row needs.
+
+    A row is one sequence being generated: its parameters, sparse history, seed, step and stop state. Safe to use from
+    several threads.
+
+    Parameters
+    ----------
+    vocab_size : int
+        Tokens that may be drawn; logits may have more columns (padding), which are ignored.
+    token_bytes : sequence of bytes, optional
+        Each token's exact bytes (``b""`` for special tokens). Needed for `stop` and for text.
+    eos_token_ids : sequence of int
+        The model's ends of text.
+    strip_leading_space : bool
+        Drop one space at the very start of the text, as SentencePiece decoders do.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sampler = Sampler(4, token_bytes=[b"a", b"b", b"c", b""], eos_token_ids=[3])
+    >>> row = sampler.add(SamplingParams(temperature=0, max_tokens=2))
+    >>> sampler.step(np.array([0.0, 2.0, 1.0, -1.0], np.float32)).text
+    ['b']
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        token_bytes: Sequence[bytes] | None = None,
+        eos_token_ids: Sequence[int] = (),
+        *,
+        strip_leading_space: bool = False,
+    ) -> None:
+        if not is_integer(vocab_size):
+            raise ParameterTypeError(f"vocab_size must be an integer, got {vocab_size!r}")
+        if not 1 <= vocab_size <= 2**20:
+            raise ParameterError(f"vocab_size must be in [1, 2**20], got {vocab_size}")
+        if token_bytes is not None:
+            if len(token_bytes) == 0:
+                raise ParameterError("token_bytes must hold the bytes of the tokens or be None, got an empty table")
+            for token, piece in enumerate(token_bytes):
+                if not isinstance(piece, bytes):
+                    raise ParameterTypeError(f"token_bytes must hold bytes, got {piece!r} for token {token}")
+        self.vocab_size = int(vocab_size)
+        eos = [check_token("eos_token_ids", token, self.vocab_size) for token in eos_token_ids]
+        self._has_text = token_bytes is not None
+        table = None if token_bytes is None else list(token_bytes)
+        self._core = _core.Sampler(self.vocab_size, table, eos, strip_leading_space)
+
+    def add(
+        self,
+        params: SamplingParams | None = None,
+        prompt_token_ids: Sequence[int] = (),
+        *,
+        output_token_ids: Sequence[int] = (),
+        sequence_index: int = 0,
+    ) -> int:
+        """Begin a row.
+
+        Parameters
+        ----------
+        params : SamplingParams
+            Defaults to ``SamplingParams()``. A seed of None draws one for this row. `n` says how many rows the caller
+            means to add; it changes nothing here.
+        prompt_token_ids : sequence of int
+            What the row has read: repetition penalties count it.
+        output_token_ids : sequence of int
+            What it has said already, for a row resumed elsewhere: it goes on with the same stream of draws.
+        sequence_index : int
+            Which sequence of the seed this row is: the n choices of a request are 0 .. n - 1.
+
+        Returns
+        -------
+        int
+            The row's number, not used again.
+        """
+        if params is None:
+            params = SamplingParams()
+        if not isinstance(params, SamplingParams):
+            raise ParameterTypeError(f"params must be SamplingParams, got {params!r}")
+        if params.stop and not self._has_text:
+            raise ParameterError("stop needs a Sampler with token_bytes, got one without")
+        bias = check_logit_bias(params.logit_bias, self.vocab_size)
+        request = _core.Request(
+            params.temperature,
+            params.top_p,
+            min(params.top_k, self.vocab_size),
+            params.min_p,
+            params.presence_penalty,
+            params.frequency_penalty,
+            params.repetition_penalty,
+            params.penalty_scope == "prompt_and_output",
+            -1 if params.logprobs is None else params.logprobs,
+            params.logprobs_mode == "processed",
+            list(bias),
+            list(bias.values()),
+            [string.encode() for string in params.stop],
+            [check_token("stop_token_ids", token, self.vocab_size) for token in params.stop_token_ids],
+            params.max_tokens,
+            params.min_tokens,
+            params.ignore_eos,
+        )
+        return self._core.add(
+            request,
+            _token_array("prompt_token_ids", prompt_token_ids, self.vocab_size, None).tolist(),
+            _token_array("output_token_ids", output_token_ids, self.vocab_size, None).tolist(),
+            check_seed(params.seed),
+            check_number("sequence_index", sequence_index),
+        )
+
+    def fork(self, row: int, n: int) -> list[int]:
+        """`n` further rows that continue as `row` would, at the n sequence indices after its own.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such row, or the sequence indices reach 2**32.
+        """
+        n = check_number("n", n)
+        if self.info(row).sequence_index + n >= 2**32:
+            raise ParameterError(f"n must leave sequence indices below 2**32, got {n} for row {row}")
+        return self._core.fork(row, n)
+
+    def remove(self, row: int) -> None:
+        """Forget a row, finished or not."""
+        self._core.remove(row)
+
+    def info(self, row: int) -> RowInfo:
+        """Seed, sequence index, step, finish reason and matched stop string of a row."""
+        return RowInfo(*self._core.info(row))
+
+    def seed(self, row: int) -> int:
+        """The seed that the row draws with, given or fresh."""
+        return self.info(row).seed
+
+    @property
+    def active_rows(self) -> list[int]:
+        """The rows that have not ended, in the order they were added."""
+        return self._core.active_rows()
+
+    def step(
+        self,
+        logits: Any,
+        rows: Sequence[int] | None = None,
+        logits_rows: Sequence[int] | None = None,
+        token_bitmask: npt.NDArray[np.int32] | None = None,
+    ) -> StepResult:
+        """Draw one token for each row and move the rows on.
+
+        Parameters
+        ----------
+        logits : array ``[vocab]`` or ``[lines, vocab]``
+            As in `sample`; at least `vocab_size` columns.
+        rows : sequence of int
+            Which rows, in this order, all different; default: all that have not ended, in the order they were added.
+        logits_rows : sequence of int
+            Which line of logits serves each row; default: line i serves the i-th row. One line may serve several rows:
+            a prompt is read once for all its choices.
+        token_bitmask : int32 ``[rows, ceil(vocab_size / 32)]``
+            Tokens allowed in this step, as in `sample`.
+
+        Returns
+        -------
+        StepResult
+
+        Raises
+        ------
+        ParameterError, ParameterTypeError
+            For rows that do not exist or have ended, and logits that do not fit. No row has moved then.
+        """
+        view = _core.Logits(logits)
+        which = self._core.active_rows() if rows is None else rows
+        if logits_rows is None:
+            if view.batch_size != len(which):
+                raise ParameterError(f"logits must have one line per row ({len(which)}), got {view.batch_size}")
+            logits_rows = range(len(which))
+        if token_bitmask is not None:
+            token_bitmask = _bitmask(token_bitmask, len(which), self.vocab_size)
+            if token_bitmask is not None and len(token_bitmask) != len(which):
+                token_bitmask = np.repeat(token_bitmask, len(which), axis=0)
+        return StepResult(*cast(Any, self._core.step(view, which, logits_rows, token_bitmask)))
