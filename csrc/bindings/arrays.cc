@@ -32,10 +32,14 @@ std::vector<int64_t> InElements(const std::vector<int64_t>& strides, int64_t ite
 
 bool DtypeOfDlpack(const DLDataType& type, DType* dtype) {
   if (type.lanes != 1) return false;
-  if (type.code == kDLFloat && type.bits == 32) *dtype = DType::kFloat32;
-  else if (type.code == kDLFloat && type.bits == 16) *dtype = DType::kFloat16;
-  else if (type.code == kDLBfloat && type.bits == 16) *dtype = DType::kBFloat16;
-  else return false;
+  if (type.code == kDLFloat && type.bits == 32)
+    *dtype = DType::kFloat32;
+  else if (type.code == kDLFloat && type.bits == 16)
+    *dtype = DType::kFloat16;
+  else if (type.code == kDLBfloat && type.bits == 16)
+    *dtype = DType::kBFloat16;
+  else
+    return false;
   return true;
 }
 
@@ -46,13 +50,18 @@ std::string NameOfDlpack(const DLDataType& type) {
 
 }  // namespace
 
-void RaiseParameterError(const std::string& message) { Raise("ParameterError", message); }
-void RaiseParameterTypeError(const std::string& message) { Raise("ParameterTypeError", message); }
+void RaiseParameterError(const std::string& message) {
+  Raise("ParameterError", message);
+}
+void RaiseParameterTypeError(const std::string& message) {
+  Raise("ParameterTypeError", message);
+}
 
 LogitsArray::LogitsArray(py::handle source) {
   if (TakeNumpy(source) || TakeDlpack(source) || TakeBuffer(source)) return;
-  RaiseParameterTypeError("logits must be an array of NumPy, torch or anything with DLPack or the buffer protocol, got " +
-                          std::string(Py_TYPE(source.ptr())->tp_name));
+  RaiseParameterTypeError(
+      "logits must be an array of NumPy, torch or anything with DLPack or the buffer protocol, got " +
+      std::string(Py_TYPE(source.ptr())->tp_name));
 }
 
 void LogitsArray::SetShape(const void* data, DType dtype, const std::vector<int64_t>& shape,
@@ -111,17 +120,20 @@ bool LogitsArray::TakeDlpack(py::handle source) {
   if (PyCapsule_IsValid(capsule.ptr(), "dltensor_versioned")) {
     auto* managed = static_cast<DLManagedTensorVersioned*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor_versioned"));
     if (managed->version.major != DLPACK_MAJOR_VERSION) {
-      RaiseParameterTypeError("logits must come by DLPack 1.x, got version " +
-                              std::to_string(managed->version.major));
+      RaiseParameterTypeError("logits must come by DLPack 1.x, got version " + std::to_string(managed->version.major));
     }
     PyCapsule_SetName(capsule.ptr(), "used_dltensor_versioned");
     tensor = &managed->dl_tensor;
-    dlpack_ = {managed, [](DLManagedTensorVersioned* m) { if (m->deleter) m->deleter(m); }};
+    dlpack_ = {managed, [](DLManagedTensorVersioned* m) {
+                 if (m->deleter) m->deleter(m);
+               }};
   } else if (PyCapsule_IsValid(capsule.ptr(), "dltensor")) {
     auto* managed = static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"));
     PyCapsule_SetName(capsule.ptr(), "used_dltensor");
     tensor = &managed->dl_tensor;
-    dlpack_ = {managed, [](DLManagedTensor* m) { if (m->deleter) m->deleter(m); }};
+    dlpack_ = {managed, [](DLManagedTensor* m) {
+                 if (m->deleter) m->deleter(m);
+               }};
   } else {
     RaiseParameterTypeError("logits must give a DLPack capsule, got something else from __dlpack__");
   }
@@ -130,8 +142,10 @@ bool LogitsArray::TakeDlpack(py::handle source) {
   const std::vector<int64_t> shape(tensor->shape, tensor->shape + tensor->ndim);
   std::vector<int64_t> strides(shape.size(), 1);
   for (size_t i = shape.size(); i-- > 0;) {  // a null `strides` means rows one after the other
-    if (tensor->strides) strides[i] = tensor->strides[i];
-    else if (i + 1 < shape.size()) strides[i] = strides[i + 1] * shape[i + 1];
+    if (tensor->strides)
+      strides[i] = tensor->strides[i];
+    else if (i + 1 < shape.size())
+      strides[i] = strides[i + 1] * shape[i + 1];
   }
   SetShape(static_cast<const char*>(tensor->data) + tensor->byte_offset, dtype, shape, strides);
   return true;
@@ -141,9 +155,12 @@ bool LogitsArray::TakeBuffer(py::handle source) {
   if (!PyObject_CheckBuffer(source.ptr())) return false;
   const auto view = std::make_shared<py::buffer_info>(py::reinterpret_borrow<py::buffer>(source).request());
   DType dtype;
-  if (view->format == "f") dtype = DType::kFloat32;
-  else if (view->format == "e") dtype = DType::kFloat16;
-  else RaiseParameterTypeError(kExpected + ("a buffer of format " + view->format));
+  if (view->format == "f")
+    dtype = DType::kFloat32;
+  else if (view->format == "e")
+    dtype = DType::kFloat16;
+  else
+    RaiseParameterTypeError(kExpected + ("a buffer of format " + view->format));
   SetShape(view->ptr, dtype, {view->shape.begin(), view->shape.end()},
            InElements({view->strides.begin(), view->strides.end()}, ItemSize(dtype)));
   owner_ = py::capsule(new std::shared_ptr<py::buffer_info>(view),

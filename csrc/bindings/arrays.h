@@ -31,8 +31,8 @@ class LogitsArray {
 
   LogitsView view_{};
   bool is_one_row_ = false;
-  pybind11::object owner_;                   // a NumPy array or a buffer
-  std::shared_ptr<void> dlpack_;             // calls the producer's deleter
+  pybind11::object owner_;        // a NumPy array or a buffer
+  std::shared_ptr<void> dlpack_;  // calls the producer's deleter
 };
 
 // Raise an exception of nexttoken.exceptions.

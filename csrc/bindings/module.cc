@@ -1,5 +1,6 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <pybind11/typing.h>
 
 #include <stdexcept>
 
@@ -13,7 +14,7 @@ namespace py = pybind11;
 namespace nexttoken {
 namespace {
 
-py::dict BuildInfo() {
+py::typing::Dict<py::str, py::object> BuildInfo() {
   py::dict info;
   info["version"] = NEXTTOKEN_VERSION;
 #if defined(__clang__)
@@ -26,7 +27,7 @@ py::dict BuildInfo() {
   info["active_target"] = ActiveTarget();
   info["num_threads"] = NumThreads();
   info["cuda"] = false;
-  return info;
+  return py::typing::Dict<py::str, py::object>(info);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include <pybind11/stl.h>
+#include <pybind11/typing.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -38,14 +39,13 @@ struct Lists {
 class BatchParams {
  public:
   BatchParams(const Array<double>& temperature, const Array<double>& top_p, const Array<int64_t>& top_k,
-              const Array<double>& min_p, const Array<double>& presence_penalty,
-              const Array<double>& frequency_penalty, const Array<double>& repetition_penalty,
-              const Array<uint64_t>& seed, const Array<uint32_t>& sequence_index, const Array<uint64_t>& step,
-              const Array<int32_t>& bias_tokens, const Array<double>& bias_values, const Array<int64_t>& bias_offsets,
-              const Array<int32_t>& prompt_tokens, const Array<int64_t>& prompt_offsets,
-              const Array<int32_t>& output_tokens, const Array<int64_t>& output_offsets,
-              const std::optional<Array<int32_t>>& token_bitmask, bool penalize_prompt, int n, int logprobs,
-              bool processed, int64_t batch_size)
+              const Array<double>& min_p, const Array<double>& presence_penalty, const Array<double>& frequency_penalty,
+              const Array<double>& repetition_penalty, const Array<uint64_t>& seed,
+              const Array<uint32_t>& sequence_index, const Array<uint64_t>& step, const Array<int32_t>& bias_tokens,
+              const Array<double>& bias_values, const Array<int64_t>& bias_offsets, const Array<int32_t>& prompt_tokens,
+              const Array<int64_t>& prompt_offsets, const Array<int32_t>& output_tokens,
+              const Array<int64_t>& output_offsets, const std::optional<Array<int32_t>>& token_bitmask,
+              bool penalize_prompt, int n, int logprobs, bool processed, int64_t batch_size)
       : bias_offsets_{bias_offsets},
         bias_tokens_(bias_tokens.data(), bias_tokens.data() + bias_tokens.size()),
         token_bitmask_(token_bitmask),
@@ -90,7 +90,8 @@ class BatchParams {
     input.logits = logits.Row(row);
     input.params = rows_[i];
     if (token_bitmask_) {
-      input.token_bitmask = token_bitmask_->data() + (token_bitmask_->shape(0) == 1 ? 0 : row) * token_bitmask_->shape(1);
+      input.token_bitmask =
+          token_bitmask_->data() + (token_bitmask_->shape(0) == 1 ? 0 : row) * token_bitmask_->shape(1);
     }
     input.bias_tokens = bias_tokens_.data() + bias_offsets_.Begin(row);
     input.bias_values = bias_values_.data() + bias_offsets_.Begin(row);
@@ -129,7 +130,10 @@ void Run(const LogitsView& view, const BatchParams& params, const std::vector<Ro
   SampleRows(inputs.data(), outputs.data(), view.batch_size);
 }
 
-py::tuple Sample(const LogitsArray& logits, const BatchParams& params) {
+using SampleTuple = py::typing::Tuple<py::array_t<int32_t>, py::array_t<int32_t>, py::array_t<float>,
+                                      py::array_t<int32_t>, py::array_t<float>>;
+
+SampleTuple Sample(const LogitsArray& logits, const BatchParams& params) {
   const LogitsView& view = logits.view();
   const int64_t batch = view.batch_size;
   const int64_t n = params.n();
@@ -156,7 +160,9 @@ py::tuple Sample(const LogitsArray& logits, const BatchParams& params) {
   return py::make_tuple(token_ids, status, logprobs, top_token_ids, top_logprobs);
 }
 
-py::tuple Distribution(const LogitsArray& logits, const BatchParams& params) {
+using DistributionTuple = py::typing::Tuple<py::array_t<uint64_t>, py::array_t<uint64_t>, py::array_t<int32_t>>;
+
+DistributionTuple Distribution(const LogitsArray& logits, const BatchParams& params) {
   const LogitsView& view = logits.view();
   py::array_t<uint64_t> weights({view.batch_size, view.vocab_size});
   py::array_t<uint64_t> mass(view.batch_size);
@@ -192,8 +198,9 @@ void BindSample(py::module_& module) {
            py::arg("prompt_tokens"), py::arg("prompt_offsets"), py::arg("output_tokens"), py::arg("output_offsets"),
            py::arg("token_bitmask"), py::arg("penalize_prompt"), py::arg("n"), py::arg("logprobs"),
            py::arg("processed"), py::arg("batch_size"));
-  module.def("sample", &Sample, py::arg("logits"), py::arg("params"),
-             "token_ids [batch, n], status [batch], logprobs [batch or 0, n], top_token_ids and top_logprobs [batch, k]");
+  module.def(
+      "sample", &Sample, py::arg("logits"), py::arg("params"),
+      "token_ids [batch, n], status [batch], logprobs [batch or 0, n], top_token_ids and top_logprobs [batch, k]");
   module.def("distribution", &Distribution, py::arg("logits"), py::arg("params"),
              "weights [batch, vocab], mass [batch], status [batch]");
 }

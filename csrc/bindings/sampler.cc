@@ -1,6 +1,7 @@
 #include "nexttoken/sampler.h"
 
 #include <pybind11/stl.h>
+#include <pybind11/typing.h>
 
 #include <optional>
 #include <string>
@@ -61,9 +62,15 @@ py::object NameOf(FinishReason reason) {
   }
 }
 
-// Results in the order of nexttoken.sampler.StepResult.
-py::tuple Step(Sampler& sampler, const LogitsArray& logits, const std::vector<int64_t>& rows,
-               const std::vector<int64_t>& lines, const std::optional<py::array_t<int32_t, py::array::c_style>>& bitmask) {
+// In the order of nexttoken.sampler.StepResult.
+using StepTuple =
+    py::typing::Tuple<py::array_t<int32_t>, py::array_t<int32_t>, py::typing::List<py::typing::Optional<py::str>>,
+                      py::typing::Optional<py::typing::List<py::str>>, py::typing::Optional<py::array_t<float>>,
+                      py::array_t<int32_t>, py::array_t<float>>;
+
+StepTuple Step(Sampler& sampler, const LogitsArray& logits, const std::vector<int64_t>& rows,
+               const std::vector<int64_t>& lines,
+               const std::optional<py::array_t<int32_t, py::array::c_style>>& bitmask) {
   const LogitsView& view = logits.view();
   if (view.vocab_size < sampler.vocab_size()) {
     RaiseParameterError("logits must have at least " + std::to_string(sampler.vocab_size()) + " columns, got " +
@@ -110,7 +117,11 @@ py::tuple Step(Sampler& sampler, const LogitsArray& logits, const std::vector<in
   return py::make_tuple(token_ids, status, reasons, texts, logprobs, top_token_ids, top_logprobs);
 }
 
-py::tuple Info(const Sampler& sampler, int64_t row) {
+// In the order of nexttoken.sampler.RowInfo.
+using InfoTuple =
+    py::typing::Tuple<py::int_, py::int_, py::int_, py::typing::Optional<py::str>, py::typing::Optional<py::int_>>;
+
+InfoTuple Info(const Sampler& sampler, int64_t row) {
   const Sampler::RowInfo info = sampler.Info(row);
   py::object matched = py::none();
   if (info.matched_stop >= 0) matched = py::int_(info.matched_stop);
@@ -127,7 +138,8 @@ std::unique_ptr<Sampler> MakeSampler(int32_t vocab_size, const std::optional<std
 }  // namespace
 
 void BindSampler(py::module_& module) {
-  py::class_<Request, std::shared_ptr<Request>>(module, "Request", "A request's checked parameters, shared by its rows.")
+  py::class_<Request, std::shared_ptr<Request>>(module, "Request",
+                                                "A request's checked parameters, shared by its rows.")
       .def(py::init(&MakeRequest), py::arg("temperature"), py::arg("top_p"), py::arg("top_k"), py::arg("min_p"),
            py::arg("presence_penalty"), py::arg("frequency_penalty"), py::arg("repetition_penalty"),
            py::arg("penalize_prompt"), py::arg("logprobs"), py::arg("processed"), py::arg("bias_tokens"),
@@ -137,17 +149,17 @@ void BindSampler(py::module_& module) {
   py::class_<Sampler>(module, "Sampler", "Rows and their state; see nexttoken.Sampler.")
       .def(py::init(&MakeSampler), py::arg("vocab_size"), py::arg("token_bytes"), py::arg("eos_tokens"),
            py::arg("strip_leading_space"))
-      .def("add",
-           [](Sampler& s, const std::shared_ptr<Request>& request, const std::vector<int32_t>& prompt,
-              const std::vector<int32_t>& output, uint64_t seed, uint32_t sequence_index) {
-             return s.Add(request, prompt, output, seed, sequence_index);
-           },
-           py::arg("request"), py::arg("prompt"), py::arg("output"), py::arg("seed"), py::arg("sequence_index"),
-           released)
+      .def(
+          "add",
+          [](Sampler& s, const std::shared_ptr<Request>& request, const std::vector<int32_t>& prompt,
+             const std::vector<int32_t>& output, uint64_t seed,
+             uint32_t sequence_index) { return s.Add(request, prompt, output, seed, sequence_index); },
+          py::arg("request"), py::arg("prompt"), py::arg("output"), py::arg("seed"), py::arg("sequence_index"),
+          released)
       .def("fork", &Sampler::Fork, py::arg("row"), py::arg("n"), released)
       .def("remove", &Sampler::Remove, py::arg("row"), released)
       .def("active_rows", &Sampler::ActiveRows, released)
-      .def("info", &Info, py::arg("row"), "(seed, sequence_index, step, finish_reason, matched_stop)")
+      .def("info", &Info, py::arg("row"))
       .def("step", &Step, py::arg("logits"), py::arg("rows"), py::arg("lines"), py::arg("bitmask"));
 }
 

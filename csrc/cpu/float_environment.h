@@ -1,7 +1,8 @@
 // The floating-point environment is part of the contract: round to nearest even, subnormals kept, no traps.
 //
-// A caller may run with flush-to-zero or another rounding mode (any library linked with -ffast-math sets them), so every
-// kernel entry and every pool thread holds one of these while it computes; the caller's environment comes back after.
+// A caller may run with flush-to-zero or another rounding mode (any library linked with -ffast-math sets them), so
+// every kernel entry and every pool thread holds one of these while it computes; the caller's environment comes back
+// after.
 #pragma once
 
 #include <cstdint>

@@ -6,7 +6,9 @@ namespace nexttoken {
 namespace {
 
 // Fibonacci hashing: consecutive token ids land far apart.
-size_t SlotOf(int32_t token, size_t mask) { return (static_cast<uint32_t>(token) * 2654435769u) >> 7 & mask; }
+size_t SlotOf(int32_t token, size_t mask) {
+  return (static_cast<uint32_t>(token) * 2654435769u) >> 7 & mask;
+}
 
 }  // namespace
 

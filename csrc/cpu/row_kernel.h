@@ -24,16 +24,18 @@ constexpr int kDigits = 2048;    // of the radix selection
 constexpr uint32_t kInfinityBits = 0x7f800000u;
 
 struct Workspace {
-  float* z;               // [V] the row, widened, then adjusted
-  uint64_t* weights;      // [V] steps 8 to 11
-  uint64_t* block_mass;   // [ceil(V / kBlock)]
-  uint64_t* histogram;    // [kDigits]
-  uint64_t* masses;       // [V] candidates of a selection: mass, key, token
-  uint32_t* keys;         // [V]
-  int32_t* tokens;        // [V]
+  float* z;              // [V] the row, widened, then adjusted
+  uint64_t* weights;     // [V] steps 8 to 11
+  uint64_t* block_mass;  // [ceil(V / kBlock)]
+  uint64_t* histogram;   // [kDigits]
+  uint64_t* masses;      // [V] candidates of a selection: mass, key, token
+  uint32_t* keys;        // [V]
+  int32_t* tokens;       // [V]
 };
 
-int64_t PadTo64(int64_t bytes) { return (bytes + 63) & ~int64_t{63}; }
+int64_t PadTo64(int64_t bytes) {
+  return (bytes + 63) & ~int64_t{63};
+}
 
 // Returns the bytes needed; with `base` null, nothing else.
 int64_t LayOut(int64_t vocab_size, char* base, Workspace* workspace) {
@@ -68,7 +70,9 @@ struct LoadBFloat16 {
   static float Widen(uint16_t bits) { return WidenBFloat16(bits); }
 };
 
-bool IsNan(float value) { return (BitsOfFloat(value) & 0x7fffffffu) > kInfinityBits; }
+bool IsNan(float value) {
+  return (BitsOfFloat(value) & 0x7fffffffu) > kInfinityBits;
+}
 
 // memcpy, because a caller's rows need not be aligned. Returns whether a NaN was seen.
 template <class Load>

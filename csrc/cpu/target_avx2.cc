@@ -3,6 +3,8 @@
 
 namespace nexttoken {
 
-RowKernel Avx2RowKernel() { return SampleRow; }
+RowKernel Avx2RowKernel() {
+  return SampleRow;
+}
 
 }  // namespace nexttoken

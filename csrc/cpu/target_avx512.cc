@@ -3,6 +3,8 @@
 
 namespace nexttoken {
 
-RowKernel Avx512RowKernel() { return SampleRow; }
+RowKernel Avx512RowKernel() {
+  return SampleRow;
+}
 
 }  // namespace nexttoken

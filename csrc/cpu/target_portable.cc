@@ -3,7 +3,9 @@
 
 namespace nexttoken {
 
-RowKernel PortableRowKernel() { return SampleRow; }
+RowKernel PortableRowKernel() {
+  return SampleRow;
+}
 
 size_t WorkspaceBytes(int32_t vocab_size) {
   Workspace workspace;

@@ -16,8 +16,7 @@ std::vector<Target> DetectTargets() {
   std::vector<Target> targets;
 #if defined(NEXTTOKEN_X86_TARGETS)
   __builtin_cpu_init();
-  const bool avx2 =
-      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   if (avx512) targets.push_back({"avx512", Avx512RowKernel()});
@@ -57,10 +56,16 @@ std::vector<std::string> RunnableTargets() {
   return names;
 }
 
-std::string ActiveTarget() { return Active().load()->name; }
+std::string ActiveTarget() {
+  return Active().load()->name;
+}
 
-void SetTarget(const std::string& name) { Active().store(&FindTarget(name, "target")); }
+void SetTarget(const std::string& name) {
+  Active().store(&FindTarget(name, "target"));
+}
 
-RowKernel ActiveRowKernel() { return Active().load()->kernel; }
+RowKernel ActiveRowKernel() {
+  return Active().load()->kernel;
+}
 
 }  // namespace nexttoken

@@ -104,9 +104,13 @@ Shared& Instance() {
 
 }  // namespace
 
-void SetNumThreads(int threads) { Instance().threads = std::max(1, threads); }
+void SetNumThreads(int threads) {
+  Instance().threads = std::max(1, threads);
+}
 
-int NumThreads() { return Instance().threads; }
+int NumThreads() {
+  return Instance().threads;
+}
 
 void ParallelFor(int64_t count, void (*task)(void* context, int64_t index), void* context) {
   Shared& state = Instance();

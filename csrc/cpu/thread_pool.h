@@ -11,13 +11,13 @@ void SetNumThreads(int threads);
 int NumThreads();
 
 // Runs task(0) .. task(count - 1), each once, on the calling thread and the pool's; returns when all are done. `task`
-// must not throw. While one caller has the pool, others run their tasks themselves: nobody waits for anybody else's rows.
+// must not throw. While one caller has the pool, others run their tasks themselves: nobody waits for anybody else's
+// rows.
 void ParallelFor(int64_t count, void (*task)(void* context, int64_t index), void* context);
 
 template <class Task>
 void ParallelFor(int64_t count, Task task) {
-  ParallelFor(
-      count, [](void* context, int64_t index) { (*static_cast<Task*>(context))(index); }, &task);
+  ParallelFor(count, [](void* context, int64_t index) { (*static_cast<Task*>(context))(index); }, &task);
 }
 
 }  // namespace nexttoken

@@ -173,7 +173,7 @@ def sample(
     token_ids, status, logprob, top_token_ids, top_logprobs = _core.sample(view, params)
     if n == 1:
         token_ids, logprob = token_ids[:, 0], logprob[:, 0]
-    arrays = {"token_ids": token_ids, "status": status, "seed": seeds}
+    arrays: dict[str, npt.NDArray[Any]] = {"token_ids": token_ids, "status": status, "seed": seeds}
     if logprobs is not None:
         arrays["logprobs"] = logprob
     if logprobs:
@@ -337,9 +337,7 @@ def _bias_lists(
     return tokens, biases, _offsets([len(row) for row in rows])
 
 
-def _token_lists(
-    name: str, values: Any, batch: int, vocab: int
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+def _token_lists(name: str, values: Any, batch: int, vocab: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
     """Token ids and the offsets of each row's; one row serves all."""
     if values is None:
         return np.empty(0, np.int32), _offsets([0])
@@ -380,7 +378,5 @@ def _bitmask(values: Any, batch: int, vocab: int) -> npt.NDArray[np.int32] | Non
     if mask.dtype != np.int32:
         raise ParameterTypeError(f"token_bitmask must be int32, got {mask.dtype}")
     if mask.shape not in ((words,), (batch, words)):
-        raise ParameterError(
-            f"token_bitmask must have the shape ({words},) or ({batch}, {words}), got {mask.shape}"
-        )
+        raise ParameterError(f"token_bitmask must have the shape ({words},) or ({batch}, {words}), got {mask.shape}")
     return np.ascontiguousarray(np.atleast_2d(mask))

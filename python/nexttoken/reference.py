@@ -1,7 +1,7 @@
 """The sampling contract in plain NumPy and Python integers: the definition that every kernel equals bit for bit.
 
-Read it top to bottom; the steps are those of docs/sampling-contract.md. It is slow and checks nothing: the ranges of the
-parameters are `params.py`'s. It imports nothing of ours, and nothing that ships imports it.
+Read it top to bottom; the steps are those of docs/sampling-contract.md. It is slow and checks nothing: the ranges of
+the parameters are those of `params.py`. It imports nothing of ours, and nothing that ships imports it.
 """
 
 from __future__ import annotations
@@ -112,12 +112,11 @@ def adjust(
             z[token] = z[token] - np.float32(count) * np.float32(frequency_penalty)
             if count > 0:
                 z[token] = z[token] - np.float32(presence_penalty)
-        return z + np.float32(0)  # -0.0 becomes +0.0
+        z += np.float32(0)  # -0.0 becomes +0.0
+    return z
 
 
-def cut(
-    z: Floats, weights: npt.NDArray[np.uint64], min_p: float, top_k: int, top_p: float
-) -> npt.NDArray[np.uint64]:
+def cut(z: Floats, weights: npt.NDArray[np.uint64], min_p: float, top_k: int, top_p: float) -> npt.NDArray[np.uint64]:
     """Steps 9 to 11. Ranks go by logit, descending, then by token id, ascending."""
     weights = weights.copy()
     threshold = math.ceil(Fraction(min_p) * 2**S)

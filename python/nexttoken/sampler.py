@@ -187,7 +187,7 @@ class Sampler:
 
     def info(self, row: int) -> RowInfo:
         """Seed, sequence index, step, finish reason and matched stop string of a row."""
-        return RowInfo(*self._core.info(row))
+        return RowInfo(*cast(Any, self._core.info(row)))
 
     def seed(self, row: int) -> int:
         """The seed that the row draws with, given or fresh."""

@@ -19,9 +19,13 @@ NEXTTOKEN_HD bool IsAllowed(const int32_t* bitmask, int32_t token) {
 }
 
 // A bias of -inf is a ban, whatever the logit (+inf included).
-NEXTTOKEN_HD float AddBias(float z, float bias) { return bias == kNegativeInfinity ? kNegativeInfinity : z + bias; }
+NEXTTOKEN_HD float AddBias(float z, float bias) {
+  return bias == kNegativeInfinity ? kNegativeInfinity : z + bias;
+}
 
-NEXTTOKEN_HD float PenalizeRepetition(float z, float penalty) { return z > 0.0f ? z / penalty : z * penalty; }
+NEXTTOKEN_HD float PenalizeRepetition(float z, float penalty) {
+  return z > 0.0f ? z / penalty : z * penalty;
+}
 
 // Two roundings: the product, then the difference. float32(count) is the nearest float to the integer.
 NEXTTOKEN_HD float PenalizeFrequency(float z, uint32_t count, float penalty) {
@@ -29,9 +33,13 @@ NEXTTOKEN_HD float PenalizeFrequency(float z, uint32_t count, float penalty) {
   return z - product;
 }
 
-NEXTTOKEN_HD float PenalizePresence(float z, uint32_t count, float penalty) { return count > 0 ? z - penalty : z; }
+NEXTTOKEN_HD float PenalizePresence(float z, uint32_t count, float penalty) {
+  return count > 0 ? z - penalty : z;
+}
 
 // -0.0 and +0.0 are one value from here on, also as a sort key.
-NEXTTOKEN_HD float Canonical(float z) { return z + 0.0f; }
+NEXTTOKEN_HD float Canonical(float z) {
+  return z + 0.0f;
+}
 
 }  // namespace nexttoken

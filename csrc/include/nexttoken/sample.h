@@ -32,14 +32,14 @@ struct RowInput {
 
 // Where one row's results go; a null pointer is a result that is not wanted.
 struct RowOutput {
-  int32_t* token_ids = nullptr;       // [n]; kNoTokenId where status is not kOk
-  Status* status = nullptr;           // [1]
-  float* logprobs = nullptr;          // [n], of the drawn tokens; NaN where status is not kOk
-  int32_t* top_token_ids = nullptr;   // [top_capacity], by (logit descending, id ascending), then kNoTokenId
-  float* top_logprobs = nullptr;      // [top_capacity], then -inf
-  int32_t top_capacity = 0;           // >= params.logprobs
-  uint64_t* weights = nullptr;        // [vocab_size], 0 where cut; a greedy row has 2^42 at its token
-  uint64_t* mass = nullptr;           // [1], the sum of the weights; 0 where status is not kOk
+  int32_t* token_ids = nullptr;      // [n]; kNoTokenId where status is not kOk
+  Status* status = nullptr;          // [1]
+  float* logprobs = nullptr;         // [n], of the drawn tokens; NaN where status is not kOk
+  int32_t* top_token_ids = nullptr;  // [top_capacity], by (logit descending, id ascending), then kNoTokenId
+  float* top_logprobs = nullptr;     // [top_capacity], then -inf
+  int32_t top_capacity = 0;          // >= params.logprobs
+  uint64_t* weights = nullptr;       // [vocab_size], 0 where cut; a greedy row has 2^42 at its token
+  uint64_t* mass = nullptr;          // [1], the sum of the weights; 0 where status is not kOk
 };
 
 // Scratch for one row at a time, of no meaning between calls.

@@ -23,7 +23,7 @@ struct Request {
   RowParams params;  // seed and sequence_index are the row's own
   std::vector<int32_t> bias_tokens;
   std::vector<float> bias_values;
-  std::vector<int32_t> stop_tokens;  // beside the model's own ends of text
+  std::vector<int32_t> stop_tokens;            // beside the model's own ends of text
   std::shared_ptr<const StopAutomaton> stops;  // null: none
   int64_t max_tokens = -1;                     // -1: no limit
   // Until a row has this many tokens, ends of text and stop tokens are banned (a bias of -inf) and stop strings are
@@ -61,8 +61,8 @@ class Sampler {
 
   // All that follow throw std::invalid_argument for a row that does not exist, and leave everything as it was.
 
-  // Token ids must be in [0, vocab_size). `output` is what the row has said already (a row resumed): it counts as steps,
-  // in the history and in the text.
+  // Token ids must be in [0, vocab_size). `output` is what the row has said already (a row resumed): it counts as
+  // steps, in the history and in the text.
   int64_t Add(std::shared_ptr<const Request> request, const std::vector<int32_t>& prompt,
               const std::vector<int32_t>& output, uint64_t seed, uint32_t sequence_index);
 

@@ -13,7 +13,9 @@ constexpr int64_t kMaxVocabSize = int64_t{1} << 20;
 
 enum class DType : uint8_t { kFloat32, kFloat16, kBFloat16 };
 
-constexpr int64_t ItemSize(DType dtype) { return dtype == DType::kFloat32 ? 4 : 2; }
+constexpr int64_t ItemSize(DType dtype) {
+  return dtype == DType::kFloat32 ? 4 : 2;
+}
 
 // One row: `vocab_size` values, `stride` elements apart (1 when dense; any sign).
 struct RowView {
@@ -51,7 +53,9 @@ NEXTTOKEN_HD uint32_t BitsOfFloat(float value) {
 }
 
 // Widening is exact, subnormals included.
-NEXTTOKEN_HD float WidenBFloat16(uint16_t bits) { return FloatFromBits(uint32_t{bits} << 16); }
+NEXTTOKEN_HD float WidenBFloat16(uint16_t bits) {
+  return FloatFromBits(uint32_t{bits} << 16);
+}
 
 NEXTTOKEN_HD float WidenFloat16(uint16_t bits) {
   const uint32_t sign = (bits & 0x8000u) << 16;

@@ -61,7 +61,7 @@ class Runtime(Protocol):
         """A Jinja template in the Hugging Face style: `messages`, `add_generation_prompt`, special tokens by name."""
 
     def prefill(self, token_ids: Sequence[int]) -> tuple[int, Any]:
-        """Read a prompt (at least one token). Returns a new sequence and the logits ``[vocab]`` after its last token."""
+        """Read a prompt (at least one token). Returns a new sequence and the logits ``[vocab]`` after its end."""
 
     def fork(self, sequence: int) -> int:
         """A new sequence that continues from the same state."""

@@ -1,0 +1,120 @@
+"""
+The compiled core of nexttoken. Private: use the names of the package.
+"""
+from __future__ import annotations
+import collections.abc
+import numpy
+import numpy.typing
+import typing
+__all__: list[str] = ['BatchParams', 'Logits', 'Request', 'Sampler', 'StopAutomaton', 'TextStream', 'active_target', 'build_info', 'distribution', 'num_threads', 'sample', 'set_num_threads', 'set_target', 'targets']
+class Logits:
+    """
+    A borrowed view of a caller's logits: [batch_size, vocab_size].
+    """
+    def __init__(self, logits: typing.Any) -> None:
+        ...
+    @property
+    def batch_size(self) -> int:
+        ...
+    @property
+    def is_one_row(self) -> bool:
+        ...
+    @property
+    def vocab_size(self) -> int:
+        ...
+class BatchParams:
+    """
+    The checked parameters of a batch, prepared for the kernels.
+    """
+    def __init__(self, temperature: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], top_p: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], top_k: typing.Annotated[numpy.typing.ArrayLike, numpy.int64], min_p: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], presence_penalty: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], frequency_penalty: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], repetition_penalty: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], seed: typing.Annotated[numpy.typing.ArrayLike, numpy.uint64], sequence_index: typing.Annotated[numpy.typing.ArrayLike, numpy.uint32], step: typing.Annotated[numpy.typing.ArrayLike, numpy.uint64], bias_tokens: typing.Annotated[numpy.typing.ArrayLike, numpy.int32], bias_values: typing.Annotated[numpy.typing.ArrayLike, numpy.float64], bias_offsets: typing.Annotated[numpy.typing.ArrayLike, numpy.int64], prompt_tokens: typing.Annotated[numpy.typing.ArrayLike, numpy.int32], prompt_offsets: typing.Annotated[numpy.typing.ArrayLike, numpy.int64], output_tokens: typing.Annotated[numpy.typing.ArrayLike, numpy.int32], output_offsets: typing.Annotated[numpy.typing.ArrayLike, numpy.int64], token_bitmask: typing.Annotated[numpy.typing.ArrayLike, numpy.int32] | None, penalize_prompt: bool, n: typing.SupportsInt | typing.SupportsIndex, logprobs: typing.SupportsInt | typing.SupportsIndex, processed: bool, batch_size: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+class Request:
+    """
+    A request's checked parameters, shared by its rows.
+    """
+    def __init__(self, temperature: typing.SupportsFloat | typing.SupportsIndex, top_p: typing.SupportsFloat | typing.SupportsIndex, top_k: typing.SupportsInt | typing.SupportsIndex, min_p: typing.SupportsFloat | typing.SupportsIndex, presence_penalty: typing.SupportsFloat | typing.SupportsIndex, frequency_penalty: typing.SupportsFloat | typing.SupportsIndex, repetition_penalty: typing.SupportsFloat | typing.SupportsIndex, penalize_prompt: bool, logprobs: typing.SupportsInt | typing.SupportsIndex, processed: bool, bias_tokens: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], bias_values: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], stop: collections.abc.Sequence[bytes], stop_tokens: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], max_tokens: typing.SupportsInt | typing.SupportsIndex | None, min_tokens: typing.SupportsInt | typing.SupportsIndex, ignore_eos: bool) -> None:
+        ...
+class Sampler:
+    """
+    Rows and their state; see nexttoken.Sampler.
+    """
+    def __init__(self, vocab_size: typing.SupportsInt | typing.SupportsIndex, token_bytes: collections.abc.Sequence[bytes] | None, eos_tokens: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], strip_leading_space: bool) -> None:
+        ...
+    def active_rows(self) -> list[int]:
+        ...
+    def add(self, request: Request, prompt: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], output: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], seed: typing.SupportsInt | typing.SupportsIndex, sequence_index: typing.SupportsInt | typing.SupportsIndex) -> int:
+        ...
+    def fork(self, row: typing.SupportsInt | typing.SupportsIndex, n: typing.SupportsInt | typing.SupportsIndex) -> list[int]:
+        ...
+    def info(self, row: typing.SupportsInt | typing.SupportsIndex) -> tuple[int, int, int, str | None, int | None]:
+        ...
+    def remove(self, row: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    def step(self, logits: Logits, rows: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], lines: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], bitmask: typing.Annotated[numpy.typing.ArrayLike, numpy.int32] | None) -> tuple[numpy.typing.NDArray[numpy.int32], numpy.typing.NDArray[numpy.int32], list[str | None], list[str] | None, numpy.typing.NDArray[numpy.float32] | None, numpy.typing.NDArray[numpy.int32], numpy.typing.NDArray[numpy.float32]]:
+        ...
+class StopAutomaton:
+    """
+    Stop strings prepared for matching over bytes. Immutable: any number of streams and threads may share one.
+    
+    The first byte at which any stop string is complete ends an answer; of those complete at that byte the one
+    that starts leftmost is cut.
+    """
+    def __init__(self, stops: collections.abc.Sequence[bytes]) -> None:
+        """
+        Raises ValueError for an empty stop string.
+        """
+class TextStream:
+    """
+    One answer: the exact bytes of its tokens in, text that is safe to show out.
+    
+    What push() and finish() return concatenates to the answer's bytes, cut at the stop string
+    and decoded with errors="replace", however the bytes were split.
+    """
+    def __init__(self, automaton: StopAutomaton | None, *, strip_leading_space: bool = False) -> None:
+        """
+        automaton None: no stop strings. strip_leading_space drops the answer's first byte if it is a space.
+        """
+    def copy(self) -> TextStream:
+        """
+        A stream that continues from the same state.
+        """
+    def finish(self) -> str:
+        """
+        The answer ends without a stop string: returns the text held back and closes the stream. Returns "" on a
+        closed one.
+        """
+    def push(self, token_bytes: bytes) -> tuple[str, bool]:
+        """
+        Feed one token's bytes. Returns the text now safe to show, and whether a stop string is complete: that
+        closes the stream. Raises ValueError on a closed stream.
+        """
+    @property
+    def closed(self) -> bool:
+        """
+        Whether the answer has ended.
+        """
+    @property
+    def matched_stop(self) -> int | None:
+        """
+        Index of the stop string that ended the answer, or None.
+        """
+def active_target() -> str:
+    ...
+def build_info() -> dict[str, typing.Any]:
+    ...
+def distribution(logits: Logits, params: BatchParams) -> tuple[numpy.typing.NDArray[numpy.uint64], numpy.typing.NDArray[numpy.uint64], numpy.typing.NDArray[numpy.int32]]:
+    """
+    weights [batch, vocab], mass [batch], status [batch]
+    """
+def num_threads() -> int:
+    ...
+def sample(logits: Logits, params: BatchParams) -> tuple[numpy.typing.NDArray[numpy.int32], numpy.typing.NDArray[numpy.int32], numpy.typing.NDArray[numpy.float32], numpy.typing.NDArray[numpy.int32], numpy.typing.NDArray[numpy.float32]]:
+    """
+    token_ids [batch, n], status [batch], logprobs [batch or 0, n], top_token_ids and top_logprobs [batch, k]
+    """
+def set_num_threads(threads: typing.SupportsInt | typing.SupportsIndex) -> None:
+    ...
+def set_target(name: str) -> None:
+    ...
+def targets() -> list[str]:
+    ...
