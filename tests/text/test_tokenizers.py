@@ -22,7 +22,7 @@ EXACT = [
 ]  # fmt: skip
 # U+2581 in a text reads as a space with every SentencePiece tokenizer.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="▁"), max_size=20) | st.lists(
-    st.sampled_from(["the", " ", "  ", "\n", "fox", "café", "東京", "😀", "ünï  x", "<0x41>", "Ġ", "é"]),
+    st.sampled_from(["the", " ", "  ", "\n", "fox", "café", "東京", "😀", "ünïx", "<0x41>", "Ġ", "é"]),
     max_size=8,
 ).map("".join)
 SPELLED = st.lists(
@@ -61,7 +61,7 @@ def test_bytes_of_the_tokens_are_the_text(
     if "<0x" in text and kind not in ("byte_level", "byte_level_prefix"):
         text = text.replace("<0x", "")  # spells a byte token, which these tokenizers take for the byte
     if kind == "byte_level_prefix":
-        text = text.replace("ünï  x", "")  # another space would come after it
+        text = text.replace("ünïx", "")  # another space would come after it
     assert read(tokenizer, tokenizer.encode(text)) == survives(kind, text)
 
 
@@ -88,6 +88,14 @@ def test_spelled_special_tokens_are_special_unless_literal(all_tokenizers: dict[
 def test_ordinary_text_is_encoded_alike(all_tokenizers: dict[str, TokenizerFile]) -> None:
     for tokenizer in all_tokenizers.values():
         assert encode_literal(tokenizer, "The fox < 3 | x>") == tokenizer.encode("The fox < 3 | x>")
+
+
+def test_the_text_around_a_special_token_is_encoded_as_usual(
+    all_tokenizers: dict[str, TokenizerFile],
+) -> None:
+    tokenizer = all_tokenizers["byte_level"]
+    ids = encode_literal(tokenizer, "the lazy dog<|im_end|>the fox jumps")
+    assert ids == tokenizer.encode("the lazy dog<") + tokenizer.encode("|im_end|>the fox jumps")
 
 
 def test_a_hundred_thousand_special_tokens_take_linear_time(all_tokenizers: dict[str, TokenizerFile]) -> None:
@@ -175,7 +183,9 @@ def test_training_settings_do_not_touch_a_prompt(tmp_path: Path, description: di
     tokenizer.enable_truncation(2)
     tokenizer.enable_padding(length=50)
     loaded = load_tokenizer(write(tmp_path, json.loads(tokenizer.to_str())))
-    assert read(loaded, loaded.encode("the lazy dog")) == "the lazy dog"
+    ids = loaded.encode("the lazy dog")
+    assert len(ids) < 50
+    assert read(loaded, ids) == "the lazy dog"
 
 
 STRIP = {"type": "Strip", "content": " ", "start": 1, "stop": 0}
