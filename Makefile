@@ -36,6 +36,18 @@ stubs: $(VENV)/.lint  ## Regenerate the stubs of the compiled core
 	$(BIN)/python -m pybind11_stubgen nexttoken._core -o $(VENV)/stubs > /dev/null
 	cp $(VENV)/stubs/nexttoken/_core.pyi python/nexttoken/_core.pyi
 
+# The arithmetic of the contract: nothing contracted, nothing flushed, division exact.
+NVCC_FLAGS = -std=c++17 -O2 -Icsrc/include --fmad=false -ftz=false -prec-div=true -prec-sqrt=true \
+             -Xcompiler -ffp-contract=off -Werror all-warnings
+
+build-cuda:  ## Compile what both devices share with nvcc (CUDA_ARCH=native for the card present)
+	mkdir -p build-cuda
+	nvcc $(NVCC_FLAGS) -arch=$(or $(CUDA_ARCH),sm_90) tests/cuda/shared_headers.cu -o build-cuda/shared_headers
+
+gpu-check:  ## On a machine with a GPU: the shared arithmetic gives the host's bits
+	$(MAKE) build-cuda CUDA_ARCH=native
+	build-cuda/shared_headers
+
 clean:  ## Remove everything that was built, the virtual environment included
 	rm -rf $(VENV) .venv-* build build-* dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
