@@ -7,6 +7,7 @@
     ├── ParameterTypeError (TypeError)     a parameter of the wrong type
     ├── MissingExtraError (ImportError)    an optional part is not installed; the message says what to install
     ├── ModelFileError (OSError)           a model directory lacks a file, or a file is not what it should be
+    ├── GenerationError (RuntimeError)     a request that had begun cannot be finished: the model runtime failed
     └── APIError                           a chat request refused; carries the body the chat API would send
         ├── BadRequestError      (400)
         ├── NotFoundError        (404)
@@ -49,6 +50,10 @@ class MissingExtraError(NextTokenError, ImportError):
 
 class ModelFileError(NextTokenError, OSError):
     """A model directory lacks a file, or a file in it is not what it should be."""
+
+
+class GenerationError(NextTokenError, RuntimeError):
+    """A request that had begun cannot be finished: the runtime failed, or gave logits no token can be drawn from."""
 
 
 class APIError(NextTokenError):

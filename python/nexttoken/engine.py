@@ -1,0 +1,323 @@
+"""The loop: requests join and leave a running batch, and every step gives each of their rows one token.
+
+The engine knows neither HTTP nor tokenizers: token ids go in, tokens and the text they release come out. Nobody
+has to run it. Whoever waits for a token and finds nobody at work does the next step for everyone; so threads that
+share a model share its batches, and a consumer that dawdles only leaves its events in its own queue.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from nexttoken.exceptions import GenerationError, ParameterError
+from nexttoken.params import SamplingParams
+from nexttoken.runtimes.base import Runtime
+from nexttoken.sampler import Sampler, Status
+
+__all__ = ["Engine", "Event", "Handle"]
+
+_STATUS_TEXTS = {
+    Status.NAN_LOGITS: "the model's logits hold NaN",
+    Status.NO_TOKEN: "the model's logits and the bans leave no token to draw",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Event:
+    """One token of one choice.
+
+    Attributes
+    ----------
+    index : int
+        Which of the request's n choices.
+    token_id : int
+        The token drawn.
+    text : str
+        Text that is certain now; may be empty, because a stop string or a character may be half complete.
+    finish_reason : str or None
+        ``"stop"`` or ``"length"`` in the last event of a choice, else None.
+    """
+
+    index: int
+    token_id: int
+    text: str
+    finish_reason: str | None
+
+
+@dataclasses.dataclass(slots=True)
+class _Row:
+    """One choice while it runs: its place in the sampler, its sequence in the runtime, the token to feed next."""
+
+    request: _Request
+    index: int
+    sampler_row: int | None = None
+    sequence: int | None = None
+    token_id: int = -1
+
+
+class _Request:
+    """What the engine keeps of a request. It never points to the handle, so a dropped handle can be noticed."""
+
+    def __init__(self, prompt_token_ids: tuple[int, ...], params: SamplingParams) -> None:
+        self.prompt_token_ids = prompt_token_ids
+        self.params = params
+        self.seed: int | None = params.seed
+        self.events: deque[Event] = deque()
+        self.unfinished = params.n
+        self.error: GenerationError | None = None
+        self.cancelled = False
+
+    @property
+    def over(self) -> bool:
+        return self.unfinished == 0 or self.error is not None or self.cancelled
+
+
+class Handle(Iterator[Event]):
+    """A request's events, in the order they happened. Closing or dropping it ends the work on the request."""
+
+    def __init__(self, engine: Engine, request: _Request) -> None:
+        self._engine = engine
+        self._request = request
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of the draws; None until the first token when the request gave none."""
+        return self._request.seed
+
+    def __next__(self) -> Event:
+        request = self._request
+        self._engine._wait(request)
+        if request.events and not request.cancelled:
+            return request.events.popleft()
+        if request.error is not None and not request.cancelled:
+            raise request.error
+        raise StopIteration
+
+    def close(self) -> None:
+        """End the work on this request; its rows are freed at once, or when the step in progress ends."""
+        self._engine.cancel(self)
+
+    def __del__(self) -> None:
+        self._engine.cancel(self)
+
+
+class Engine:
+    """Runs requests on one runtime, in one batch.
+
+    Parameters
+    ----------
+    runtime : Runtime
+        The model. The engine must be its only user.
+    strip_leading_space : bool
+        Drop the space that some vocabularies put before the first word of an answer.
+
+    Notes
+    -----
+    Every method may be called from any thread.
+    """
+
+    def __init__(self, runtime: Runtime, *, strip_leading_space: bool = False) -> None:
+        self.runtime = runtime
+        self._sampler = Sampler(
+            runtime.vocab_size,
+            token_bytes=runtime.tokenizer.token_bytes,
+            eos_token_ids=tuple(runtime.eos_token_ids),
+            strip_leading_space=strip_leading_space,
+        )
+        self._waiting: deque[_Request] = deque()
+        self._rows: list[_Row] = []
+        self._cancelled: deque[_Request] = deque()
+        # Held by whoever does a step, and only ever taken without blocking: a handle may be dropped by the garbage
+        # collector in the middle of a step, on the thread that does it.
+        self._driving = threading.Lock()
+        self._progress = threading.Condition()
+
+    def submit(self, prompt_token_ids: Sequence[int], params: SamplingParams) -> Handle:
+        """Queue a request; it joins the batch with one of the next steps.
+
+        Parameters
+        ----------
+        prompt_token_ids : sequence of int
+            At least one token, and fewer than the runtime's context holds.
+        params : SamplingParams
+            `max_tokens` is narrowed to what the context leaves; a row that fills it ends with ``"length"``.
+
+        Raises
+        ------
+        ParameterError
+            If the prompt is empty or leaves no room for a token, or a token id is not in the vocabulary.
+        """
+        prompt = tuple(prompt_token_ids)
+        context = self.runtime.context_length
+        if not 1 <= len(prompt) < context:
+            raise ParameterError(f"prompt_token_ids must hold 1 to {context - 1} tokens, got {len(prompt)}")
+        # Checked here, because in the middle of a step it would be too late to raise at the caller.
+        self._check_token_ids("prompt_token_ids", prompt)
+        self._check_token_ids("logit_bias", params.logit_bias or ())
+        self._check_token_ids("stop_token_ids", params.stop_token_ids)
+        room = context - len(prompt)
+        limit = room if params.max_tokens is None else min(params.max_tokens, room)
+        request = _Request(prompt, dataclasses.replace(params, max_tokens=limit))
+        self._waiting.append(request)
+        return Handle(self, request)
+
+    def _check_token_ids(self, name: str, token_ids: Iterable[int]) -> None:
+        for token_id in token_ids:
+            if not 0 <= token_id < self.runtime.vocab_size:
+                raise ParameterError(f"{name} must lie in [0, {self.runtime.vocab_size}), got {token_id}")
+
+    def cancel(self, handle: Handle) -> None:
+        """Drop a request; does nothing to one that is over. Never waits for a step in progress."""
+        request = handle._request
+        if request.over:
+            return
+        request.cancelled = True
+        self._cancelled.append(request)
+        if self._driving.acquire(blocking=False):
+            self._stop_driving()
+        # Otherwise whoever drives looks at the list after letting go.
+
+    def step(self) -> bool:
+        """Give one token to each running row, and let one waiting request join.
+
+        Returns
+        -------
+        bool
+            False when another thread was at work and nothing was done here.
+        """
+        if not self._driving.acquire(blocking=False):
+            return False
+        try:
+            self._drop_cancelled()
+            if self._rows:
+                self._decode()
+            # One prompt a step: a crowd of newcomers must not keep the running rows waiting.
+            if self._waiting:
+                self._announce()
+                self._admit(self._waiting.popleft())
+        finally:
+            self._stop_driving()
+        return True
+
+    @property
+    def running_rows(self) -> int:
+        """Rows in the batch now."""
+        return len(self._rows)
+
+    @property
+    def waiting_requests(self) -> int:
+        """Requests whose prompt has not been read yet."""
+        return len(self._waiting)
+
+    def _wait(self, request: _Request) -> None:
+        """Return when `request` has an event or is over, doing the steps that nobody else does."""
+        while not (request.events or request.over):
+            if self.step():
+                continue
+            with self._progress:
+                # Whoever drives announces its end under this lock, after letting go: no wake-up is missed.
+                if self._driving.locked() and not (request.events or request.over):
+                    self._progress.wait()
+
+    def _announce(self) -> None:
+        with self._progress:
+            self._progress.notify_all()
+
+    def _stop_driving(self) -> None:
+        # A request cancelled while the lock was held is found after letting go; one cancelled later is dropped by
+        # its own canceller. So none is left behind, and nobody waits.
+        while True:
+            self._drop_cancelled()
+            self._driving.release()
+            self._announce()
+            if not self._cancelled or not self._driving.acquire(blocking=False):
+                return
+
+    def _decode(self) -> None:
+        rows = list(self._rows)
+        with self._failing({row.request for row in rows}):
+            sequences = [row.sequence for row in rows if row.sequence is not None]
+            logits = self.runtime.decode(sequences, [row.token_id for row in rows])
+            self._publish(rows, self._draw(rows, logits))
+
+    def _admit(self, request: _Request) -> None:
+        first = _Row(request, 0)
+        # Listed before it holds anything: whatever fails from here on, dropping the row gives back what it got.
+        self._rows.append(first)
+        with self._failing({request}):
+            first.sequence, logits = self.runtime.prefill(request.prompt_token_ids)
+            first.sampler_row = self._sampler.add(request.params, request.prompt_token_ids)
+            request.seed = self._sampler.seed(first.sampler_row)
+            rows = [first]
+            if request.params.n > 1:
+                # Sequence indices 1 .. n-1 of the first row's seed: choice 0 does not depend on n.
+                copies = self._sampler.fork(first.sampler_row, request.params.n - 1)
+                rows += [_Row(request, index, copy) for index, copy in enumerate(copies, 1)]
+                self._rows += rows[1:]
+            result = self._draw(rows, logits[None], logits_rows=[0] * len(rows))
+            for row, finish_reason in zip(rows[1:], result.finish_reason[1:], strict=True):
+                if finish_reason is None:
+                    row.sequence = self.runtime.fork(first.sequence)
+            self._publish(rows, result)
+
+    def _draw(self, rows: list[_Row], logits: Any, logits_rows: list[int] | None = None) -> Any:
+        return self._sampler.step(
+            logits, rows=[row.sampler_row for row in rows if row.sampler_row is not None], logits_rows=logits_rows
+        )
+
+    def _publish(self, rows: list[_Row], result: Any) -> None:
+        """Hand out a step's tokens, after freeing the rows that ended: who sees the end may count on that."""
+        for row, status in zip(rows, result.status, strict=True):
+            if status != Status.OK and row.request.error is None:
+                what = _STATUS_TEXTS.get(Status(status), Status(status).name)
+                self._fail(row.request, f"choice {row.index} cannot go on: {what}")
+        good = [(place, row) for place, row in enumerate(rows) if row.request.error is None]
+        self._leave([row for place, row in good if result.finish_reason[place] is not None])
+        for place, row in good:
+            row.token_id = int(result.token_ids[place])
+            finish_reason = result.finish_reason[place]
+            row.request.events.append(Event(row.index, row.token_id, result.text[place], finish_reason))
+            if finish_reason is not None:
+                row.request.unfinished -= 1
+
+    @contextlib.contextmanager
+    def _failing(self, requests: set[_Request]) -> Iterator[None]:
+        """End `requests` with an error if the body raises: how far the runtime got with them, nobody can tell."""
+        try:
+            yield
+        except BaseException as error:
+            for request in requests:
+                self._fail(request, f"the model runtime failed: {type(error).__name__}: {error}", error)
+            if not isinstance(error, Exception):  # Ctrl-C goes on to whoever drives
+                raise
+
+    def _fail(self, request: _Request, message: str, cause: BaseException | None = None) -> None:
+        failure = GenerationError(message)
+        failure.__cause__ = cause
+        self._leave([row for row in self._rows if row.request is request])
+        request.error = failure
+
+    def _drop_cancelled(self) -> None:
+        while self._cancelled:
+            request = self._cancelled.popleft()
+            with contextlib.suppress(ValueError):
+                self._waiting.remove(request)
+            self._leave([row for row in self._rows if row.request is request])
+
+    def _leave(self, rows: list[_Row]) -> None:
+        gone = {id(row) for row in rows}
+        self._rows = [row for row in self._rows if id(row) not in gone]
+        for row in rows:
+            if row.sampler_row is not None:
+                self._sampler.remove(row.sampler_row)
+            if row.sequence is not None:
+                try:
+                    self.runtime.free(row.sequence)
+                except Exception as error:  # the answer is whole, so its caller must not suffer for this
+                    warnings.warn(f"the runtime could not free a sequence: {error!r}", RuntimeWarning, stacklevel=2)

@@ -1,0 +1,42 @@
+"""Optional packages: which extra brings which, and what to say when one is missing."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from types import ModuleType
+
+from nexttoken.exceptions import MissingExtraError
+
+__all__ = ["PACKAGES", "missing", "require"]
+
+PACKAGES: dict[str, tuple[str, ...]] = {
+    "chat": ("openai", "pydantic", "tokenizers", "safetensors", "jinja2"),
+    "torch": ("torch",),
+    "transformers": ("torch", "transformers"),
+    "server": ("starlette", "uvicorn", "prometheus_client"),
+}
+"""The packages each extra of nexttoken brings, by the name they are imported under."""
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import `module`, or say which extra brings it.
+
+    Raises
+    ------
+    MissingExtraError
+        If the package that `module` belongs to is not installed. A package that is there and fails to import raises
+        its own error.
+    """
+    package = module.partition(".")[0]
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        raise MissingExtraError(package.replace("_", "-"), extra) from error
+
+
+def missing(extra: str) -> list[str]:
+    """The packages of `extra` that are not installed; nothing is imported to find out."""
+    return [package for package in PACKAGES[extra] if importlib.util.find_spec(package) is None]
