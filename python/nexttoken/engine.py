@@ -1,8 +1,9 @@
 """The loop: requests join and leave a running batch, and every step gives each of their rows one token.
 
-The engine knows neither HTTP nor tokenizers: token ids go in, tokens and the text they release come out. Nobody
-has to run it. Whoever waits for a token and finds nobody at work does the next step for everyone; so threads that
-share a model share its batches, and a consumer that dawdles only leaves its events in its own queue.
+The engine knows neither HTTP nor tokenizers: token ids go in, tokens and the text they release come out.
+Nobody has to run it. Whoever waits for a token and finds nobody at work does the next step for everyone; so
+threads that share a model share its batches, and a consumer that dawdles only leaves its events in its own
+queue.
 """
 
 from __future__ import annotations
@@ -133,8 +134,8 @@ class Engine:
         self._waiting: deque[_Request] = deque()
         self._rows: list[_Row] = []
         self._cancelled: deque[_Request] = deque()
-        # Held by whoever does a step, and only ever taken without blocking: a handle may be dropped by the garbage
-        # collector in the middle of a step, on the thread that does it.
+        # Held by whoever does a step, and only ever taken without blocking: a handle may be dropped by the
+        # garbage collector in the middle of a step, on the thread that does it.
         self._driving = threading.Lock()
         self._progress = threading.Condition()
 
@@ -230,8 +231,8 @@ class Engine:
             self._progress.notify_all()
 
     def _stop_driving(self) -> None:
-        # A request cancelled while the lock was held is found after letting go; one cancelled later is dropped by
-        # its own canceller. So none is left behind, and nobody waits.
+        # A request cancelled while the lock was held is found after letting go; one cancelled later is
+        # dropped by its own canceller. So none is left behind, and nobody waits.
         while True:
             self._drop_cancelled()
             self._driving.release()
@@ -248,7 +249,8 @@ class Engine:
 
     def _admit(self, request: _Request) -> None:
         first = _Row(request, 0)
-        # Listed before it holds anything: whatever fails from here on, dropping the row gives back what it got.
+        # Listed before it holds anything: whatever fails from here on, dropping the row gives back what it
+        # got.
         self._rows.append(first)
         with self._failing({request}):
             first.sequence, logits = self.runtime.prefill(request.prompt_token_ids)
@@ -268,7 +270,9 @@ class Engine:
 
     def _draw(self, rows: list[_Row], logits: Any, logits_rows: list[int] | None = None) -> Any:
         return self._sampler.step(
-            logits, rows=[row.sampler_row for row in rows if row.sampler_row is not None], logits_rows=logits_rows
+            logits,
+            rows=[row.sampler_row for row in rows if row.sampler_row is not None],
+            logits_rows=logits_rows,
         )
 
     def _publish(self, rows: list[_Row], result: Any) -> None:
@@ -320,4 +324,6 @@ class Engine:
                 try:
                     self.runtime.free(row.sequence)
                 except Exception as error:  # the answer is whole, so its caller must not suffer for this
-                    warnings.warn(f"the runtime could not free a sequence: {error!r}", RuntimeWarning, stacklevel=2)
+                    warnings.warn(
+                        f"the runtime could not free a sequence: {error!r}", RuntimeWarning, stacklevel=2
+                    )

@@ -7,8 +7,9 @@
     ├── ParameterTypeError (TypeError)     a parameter of the wrong type
     ├── MissingExtraError (ImportError)    an optional part is not installed; the message says what to install
     ├── ModelFileError (OSError)           a model directory lacks a file, or a file is not what it should be
-    ├── GenerationError (RuntimeError)     a request that had begun cannot be finished: the model runtime failed
-    └── APIError                           a chat request refused; carries the body the chat API would send
+    ├── GenerationError (RuntimeError)     a request that had begun cannot be finished: the model runtime
+    failed └── APIError                           a chat request refused; carries the body the chat API would
+    send
         ├── BadRequestError      (400)
         ├── NotFoundError        (404)
         └── InternalServerError  (500)

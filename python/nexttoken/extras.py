@@ -25,8 +25,8 @@ def require(module: str, extra: str) -> ModuleType:
     Raises
     ------
     MissingExtraError
-        If the package that `module` belongs to is not installed. A package that is there and fails to import raises
-        its own error.
+        If the package that `module` belongs to is not installed. A package that is there and fails to import
+        raises its own error.
     """
     package = module.partition(".")[0]
     try:

@@ -1,12 +1,11 @@
 """What one field of a request may hold: types, ranges, and the words of a refusal.
 
-Every refusal is a `BadRequestError` in the chat API's own manner: the message says what was expected and what came,
-`param` names the field, `code` classifies the fault.
+Every refusal is a `BadRequestError` in the chat API's own manner: the message says what was expected and what
+came, `param` names the field, `code` classifies the fault.
 """
 
 from __future__ import annotations
 
-import math
 import numbers
 from typing import Any
 
@@ -77,12 +76,12 @@ def boolean(param: str, value: object) -> bool:
 
 def integer(param: str, value: Any, minimum: int, maximum: int | None = None) -> int:
     """An integer in ``[minimum, maximum]``; 1.0 is one, True is not."""
-    whole = isinstance(value, numbers.Real) and math.isfinite(_or_zero(value)) and value == math.floor(value)
+    whole = isinstance(value, numbers.Integral) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not whole:
         raise invalid_type(param, "an integer", value)
     value = int(value)
     _check_range(param, "integer", value, minimum, maximum)
-    return int(value)
+    return value
 
 
 def number(param: str, value: Any, minimum: int, maximum: int) -> float:
@@ -96,11 +95,6 @@ def number(param: str, value: Any, minimum: int, maximum: int) -> float:
         )
     _check_range(param, "decimal", value, minimum, maximum)
     return float(value)
-
-
-def _or_zero(value: Any) -> Any:
-    """The value where `math.isfinite` can tell, else 0: every integer is finite, also one too large for a float."""
-    return 0 if isinstance(value, numbers.Integral) else value
 
 
 def _check_range(param: str, what: str, value: Any, minimum: int, maximum: int | None) -> None:

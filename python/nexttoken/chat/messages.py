@@ -14,8 +14,8 @@ __all__ = ["ROLES", "Message", "parse_messages"]
 ROLES = ("system", "assistant", "user", "function")
 
 Message = dict[str, Any]
-"""A checked message: ``role``, ``content`` (a string, or None beside a function call), and what else was given of
-``name`` and ``function_call``."""
+"""A checked message: ``role``, ``content`` (a string, or None beside a function call), and what else was
+given of ``name`` and ``function_call``."""
 
 _FIELDS = ("role", "content", "name", "function_call")
 # Members of today's message objects. Clients hand an answer's message back as it came, with these as nulls.

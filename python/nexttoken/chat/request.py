@@ -16,6 +16,7 @@ __all__ = ["ChatRequest", "parse_request"]
 
 MAX_CHOICES = 128
 MAX_STOPS = 4
+MAX_TOKEN_ID = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +44,8 @@ def parse_request(fields: Mapping[str, Any]) -> ChatRequest:
     Parameters
     ----------
     fields : mapping
-        Names and values, as a JSON body or keyword arguments give them. What `model` may be, the caller decides.
+        Names and values, as a JSON body or keyword arguments give them. What `model` may be, the caller
+        decides.
 
     Raises
     ------
@@ -152,11 +154,15 @@ def _parse_logit_bias(value: Any) -> dict[int, float]:
 def _parse_token_id(key: Any) -> int:
     if isinstance(key, str) and re.fullmatch("[0-9]+", key):
         digits = key.lstrip("0") or "0"
-        # No vocabulary needs more, and Python refuses to read thousands of digits.
-        return int(digits) if len(digits) <= 18 else 10**18
-    if kind(key) == "an integer" and key >= 0:
-        return int(key)
-    raise _invalid_bias_key(key, "You should only be submitting non-negative integers.")
+        # Python refuses to read thousands of digits; token ids are int32.
+        token_id = int(digits) if len(digits) <= 10 else MAX_TOKEN_ID + 1
+    elif kind(key) == "an integer" and key >= 0:
+        token_id = int(key)
+    else:
+        raise _invalid_bias_key(key, "You should only be submitting non-negative integers.")
+    if token_id > MAX_TOKEN_ID:
+        raise _invalid_bias_key(key, f"Maximum value is {MAX_TOKEN_ID}.")
+    return token_id
 
 
 def _invalid_bias_key(key: object, why: str) -> BadRequestError:

@@ -1,7 +1,7 @@
 """A runtime without a model: it says what a script tells it to, and writes down what it was asked.
 
-For tests of anything that sits above a runtime. The script is either a list of texts, taken in turn as prompts
-arrive, or a function that makes each line of logits.
+For tests of anything that sits above a runtime. The script is either a list of texts, taken in turn as
+prompts arrive, or a function that makes each line of logits.
 """
 
 from __future__ import annotations
@@ -61,8 +61,9 @@ class ScriptedRuntime:
     Parameters
     ----------
     script : sequence of str, or callable
-        Answers, the k-th prompt getting the k-th (round and round); each token has logit `peak`, the rest 0, and
-        ``<|im_end|>`` follows. Or ``f(prompt, output) -> float32 [vocab]``, called with the two lists of token ids.
+        Answers, the k-th prompt getting the k-th (round and round); each token has logit `peak`, the rest 0,
+        and ``<|im_end|>`` follows. Or ``f(prompt, output) -> float32 [vocab]``, called with the two lists of
+        token ids.
     tokenizer : Tokenizer, optional
         A ByteTokenizer by default.
     context_length : int
@@ -73,7 +74,8 @@ class ScriptedRuntime:
     Attributes
     ----------
     calls : list of tuple
-        ``("prefill", tokens)``, ``("fork", sequence)``, ``("decode", rows)`` and ``("free", sequence)``, in order.
+        ``("prefill", tokens)``, ``("fork", sequence)``, ``("decode", rows)`` and ``("free", sequence)``, in
+        order.
     sequences : dict
         Prompt and output of each sequence that is alive.
     """

@@ -1,0 +1,49 @@
+"""Server-sent events: a stream of chunks as the text that goes over the wire."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from nexttoken.exceptions import APIError
+
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletionChunk
+
+__all__ = ["sse"]
+
+
+def sse(chunks: Iterable[ChatCompletionChunk]) -> Iterator[str]:
+    r"""Server-sent events of a stream, ended by ``data: [DONE]``.
+
+    Parameters
+    ----------
+    chunks : iterable of ChatCompletionChunk
+        A stream; it is closed when this iterator is.
+
+    Yields
+    ------
+    str
+        ``data: {json}\n\n``. Anything beyond ASCII is escaped: some readers break lines at U+2028. An error
+        on the way becomes an event of its own.
+
+    Examples
+    --------
+    >>> list(sse([]))
+    ['data: [DONE]\n\n']
+    """
+    try:
+        for chunk in chunks:
+            yield _event(chunk.model_dump(mode="json", exclude_unset=True))
+    except APIError as error:
+        yield _event(error.body)
+    finally:
+        close = getattr(chunks, "close", None)
+        if close is not None:
+            close()
+    yield "data: [DONE]\n\n"
+
+
+def _event(data: dict[str, Any]) -> str:
+    return f"data: {json.dumps(data, separators=(',', ':'))}\n\n"

@@ -1,0 +1,90 @@
+"""What `model=` may be, and the models at hand in this process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import nexttoken.models
+from nexttoken.chat.fields import invalid_type, shown
+from nexttoken.chat.functions import FunctionMessages
+from nexttoken.chat.templates import ChatTemplate, PromptEncoder
+from nexttoken.engine import Engine
+from nexttoken.exceptions import NotFoundError
+from nexttoken.runtimes.base import Runtime
+
+__all__ = ["EMBEDDED", "ChatModel", "find_model"]
+
+EMBEDDED = {"tiny-chat": "tiny_chat"}
+"""Models that come with the library: name and folder."""
+
+_ATTRIBUTE = "_nexttoken_chat_model"
+_lock = threading.Lock()
+_loaded: dict[str, ChatModel] = {}
+
+
+class ChatModel:
+    """A runtime made ready for conversations: one engine, which all its callers share, and its template."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        tokenizer = runtime.tokenizer
+        template = ChatTemplate(runtime.chat_template, getattr(tokenizer, "special_token_names", None))
+        self.runtime = runtime
+        self.engine = Engine(runtime, strip_leading_space=getattr(tokenizer, "strip_leading_space", False))
+        self.prompts = PromptEncoder(template, tokenizer, FunctionMessages(template))
+
+
+def find_model(model: Any) -> ChatModel:
+    """The model that a request names.
+
+    Parameters
+    ----------
+    model : str, path or Runtime
+        The name of an embedded model, a directory of model files, or a runtime. Directories are loaded once
+        per process and kept; a runtime keeps what belongs to it for as long as it lives.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such model.
+    BadRequestError
+        If `model` is nothing of the three.
+    ModelFileError
+        If the directory's files are not what they should be.
+    """
+    if isinstance(model, (str, os.PathLike)):
+        return _load(os.fspath(model))
+    if isinstance(model, Runtime):
+        return _adopt(model)
+    raise invalid_type("model", "the name of a model, a directory or a runtime", model)
+
+
+def embedded_path(name: str) -> Path:
+    """The folder of an embedded model."""
+    return Path(nexttoken.models.__path__[0]) / EMBEDDED[name]
+
+
+def _load(name: str) -> ChatModel:
+    path = str(embedded_path(name)) if name in EMBEDDED else name
+    if not os.path.isdir(path):
+        raise NotFoundError(f"The model `{shown(name)}` does not exist.", code="model_not_found")
+    path = os.path.realpath(path)
+    with _lock:
+        if path not in _loaded:
+            # Here and not above: a runtime of the caller's own needs none of the packages this one does.
+            from nexttoken.runtimes.numpy_llama import load
+
+            _loaded[path] = ChatModel(load(path))
+        return _loaded[path]
+
+
+def _adopt(runtime: Runtime) -> ChatModel:
+    # Kept by the runtime itself: a table here would keep every runtime, and its gigabytes, alive.
+    with _lock:
+        found = getattr(runtime, _ATTRIBUTE, None)
+        if not isinstance(found, ChatModel):
+            found = ChatModel(runtime)
+            setattr(runtime, _ATTRIBUTE, found)
+        return found

@@ -1,0 +1,181 @@
+"""Chat templates: messages to the token ids of a prompt.
+
+Templates are Jinja in the manner of Hugging Face's tokenizers, rendered in a sandbox: they come with model
+files, and those come from anywhere. What a message says stays text: a user who writes ``<|im_end|>`` ends no
+turn.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NoReturn
+
+import jinja2
+import jinja2.ext
+import jinja2.nodes
+import jinja2.parser
+import jinja2.sandbox
+
+from nexttoken.chat.messages import Message
+from nexttoken.exceptions import BadRequestError, ModelFileError
+from nexttoken.runtimes.base import Tokenizer
+from nexttoken.text import encode_literal
+
+__all__ = ["ChatTemplate", "PromptEncoder"]
+
+# Unicode's private use areas: characters that no text means anything by.
+_PRIVATE = (range(0xE000, 0xF900), range(0xF0000, 0xFFFFE), range(0x100000, 0x10FFFE))
+
+
+class _GenerationTag(jinja2.ext.Extension):
+    """``{% generation %}`` marks what the assistant says, for training; here it only has to be understood."""
+
+    tags = {"generation"}  # noqa: RUF012 - the base class declares it so
+
+    def parse(self, parser: jinja2.parser.Parser) -> list[jinja2.nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+def _raise_exception(message: str) -> NoReturn:
+    raise jinja2.TemplateError(message)
+
+
+def _tojson(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    # Jinja's own filter escapes for HTML; the prompts that models were trained on have plain JSON.
+    return json.dumps(
+        value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+    )
+
+
+def _strftime_now(form: str) -> str:
+    return datetime.datetime.now().strftime(form)
+
+
+class ChatTemplate:
+    """A compiled chat template.
+
+    Parameters
+    ----------
+    source : str
+        The Jinja text.
+    names : mapping of str to str
+        What the template may call by name besides the messages, such as ``bos_token``.
+
+    Raises
+    ------
+    ModelFileError
+        If the text is not a template.
+    """
+
+    def __init__(self, source: str, names: Mapping[str, str] | None = None) -> None:
+        environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=[_GenerationTag, jinja2.ext.loopcontrols]
+        )
+        environment.filters["tojson"] = _tojson
+        environment.globals.update(raise_exception=_raise_exception, strftime_now=_strftime_now)
+        self._names = dict(names or {})
+        try:
+            self._template = environment.from_string(source)
+        except jinja2.TemplateSyntaxError as error:
+            raise ModelFileError(
+                f"the chat template is not valid Jinja: {error} (line {error.lineno})"
+            ) from error
+
+    def render(self, messages: Sequence[Mapping[str, Any]]) -> str:
+        """The prompt as text, up to where the assistant's next words begin.
+
+        Raises
+        ------
+        BadRequestError
+            If the template refuses the messages or stumbles over them.
+        """
+        try:
+            return self._template.render(messages=messages, add_generation_prompt=True, **self._names)
+        except (
+            Exception
+        ) as error:  # whatever a template does wrong with these messages, they cannot be served
+            what = str(error) or type(error).__name__
+            raise BadRequestError(
+                f"The model's chat template does not take these messages: {what}", param="messages"
+            ) from error
+
+
+class PromptEncoder:
+    """Token ids of a conversation's prompt.
+
+    Parameters
+    ----------
+    template : ChatTemplate
+    tokenizer : Tokenizer
+    prepare : callable, optional
+        Puts the messages into the form the template knows, just before rendering.
+    """
+
+    def __init__(
+        self,
+        template: ChatTemplate,
+        tokenizer: Tokenizer,
+        prepare: Callable[[list[Message]], list[Message]] = list,
+    ) -> None:
+        self._template = template
+        self._tokenizer = tokenizer
+        self._prepare = prepare
+        # Longest first: where one special token begins like another, the longer one is meant.
+        spellings = sorted(filter(None, tokenizer.special_tokens), key=len, reverse=True)
+        self._special = re.compile("|".join(map(re.escape, spellings)) or r"(?!)")
+
+    def encode(self, messages: Sequence[Message]) -> list[int]:
+        """The prompt's token ids. Special tokens come from the template only.
+
+        Raises
+        ------
+        BadRequestError
+            If the template does not take the messages.
+        """
+        # A spelled-out special token inside a message travels through the template as one character that
+        # nothing else uses, because the template may look at the text, trim it or cut it.
+        masks: dict[str, str] = {}
+        unused = self._unused_characters(messages)
+
+        def mask(match: re.Match[str]) -> str:
+            if match[0] not in masks:
+                masks[match[0]] = next(unused)
+            return masks[match[0]]
+
+        masked = [_map_texts(message, lambda text: self._special.sub(mask, text)) for message in messages]
+        text = self._template.render(self._prepare(masked))
+        spelled = {character: spelling for spelling, character in masks.items()}
+        token_ids: list[int] = []
+        for piece in re.split("([" + "".join(spelled) + "])", text) if spelled else [text]:
+            if piece in spelled:
+                token_ids += encode_literal(self._tokenizer, spelled[piece])
+            elif piece:
+                token_ids += self._tokenizer.encode(piece)
+        return token_ids
+
+    def _unused_characters(self, messages: Sequence[Message]) -> Iterator[str]:
+        used: set[str] = set()
+        for message in messages:
+            _map_texts(message, lambda text: used.update(text) or text)
+        for block in _PRIVATE:
+            yield from (chr(code) for code in block if chr(code) not in used)
+        raise BadRequestError("The messages use every private use character of Unicode.", param="messages")
+
+
+def _map_texts(value: Any, change: Callable[[str], str], key: str = "") -> Any:
+    """`value` with `change` applied to every text in it that the caller wrote; a role is one of our own words."""
+    if isinstance(value, dict):
+        return {name: _map_texts(member, change, name) for name, member in value.items()}
+    if isinstance(value, str) and key != "role":
+        return change(value)
+    return value
