@@ -17,9 +17,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from nexttoken.exceptions import GenerationError, ParameterError
+from nexttoken.ops import Status
 from nexttoken.params import SamplingParams
 from nexttoken.runtimes.base import Runtime
-from nexttoken.sampler import Sampler, Status
+from nexttoken.sampler import Sampler, StepResult
 
 __all__ = ["Engine", "Event", "Handle"]
 
@@ -53,7 +54,7 @@ class Event:
 
 @dataclasses.dataclass(slots=True)
 class _Row:
-    """One choice while it runs: its place in the sampler, its sequence in the runtime, the token to feed next."""
+    """One choice while it runs: its row in the sampler, its sequence in the runtime, the token to feed."""
 
     request: _Request
     index: int
@@ -63,7 +64,7 @@ class _Row:
 
 
 class _Request:
-    """What the engine keeps of a request. It never points to the handle, so a dropped handle can be noticed."""
+    """What the engine keeps of a request. It does not point to the handle, so that one can be dropped."""
 
     def __init__(self, prompt_token_ids: tuple[int, ...], params: SamplingParams) -> None:
         self.prompt_token_ids = prompt_token_ids
@@ -262,20 +263,20 @@ class Engine:
                 copies = self._sampler.fork(first.sampler_row, request.params.n - 1)
                 rows += [_Row(request, index, copy) for index, copy in enumerate(copies, 1)]
                 self._rows += rows[1:]
-            result = self._draw(rows, logits[None], logits_rows=[0] * len(rows))
+            result = self._draw(rows, logits, logits_rows=[0] * len(rows))
             for row, finish_reason in zip(rows[1:], result.finish_reason[1:], strict=True):
                 if finish_reason is None:
                     row.sequence = self.runtime.fork(first.sequence)
             self._publish(rows, result)
 
-    def _draw(self, rows: list[_Row], logits: Any, logits_rows: list[int] | None = None) -> Any:
+    def _draw(self, rows: list[_Row], logits: Any, logits_rows: list[int] | None = None) -> StepResult:
         return self._sampler.step(
             logits,
             rows=[row.sampler_row for row in rows if row.sampler_row is not None],
             logits_rows=logits_rows,
         )
 
-    def _publish(self, rows: list[_Row], result: Any) -> None:
+    def _publish(self, rows: list[_Row], result: StepResult) -> None:
         """Hand out a step's tokens, after freeing the rows that ended: who sees the end may count on that."""
         for row, status in zip(rows, result.status, strict=True):
             if status != Status.OK and row.request.error is None:
@@ -286,13 +287,14 @@ class Engine:
         for place, row in good:
             row.token_id = int(result.token_ids[place])
             finish_reason = result.finish_reason[place]
-            row.request.events.append(Event(row.index, row.token_id, result.text[place], finish_reason))
+            text = result.text[place] if result.text else ""
+            row.request.events.append(Event(row.index, row.token_id, text, finish_reason))
             if finish_reason is not None:
                 row.request.unfinished -= 1
 
     @contextlib.contextmanager
     def _failing(self, requests: set[_Request]) -> Iterator[None]:
-        """End `requests` with an error if the body raises: how far the runtime got with them, nobody can tell."""
+        """End `requests` with an error if the body raises: nobody can tell how far the runtime got."""
         try:
             yield
         except BaseException as error:

@@ -54,7 +54,7 @@ class ModelFileError(NextTokenError, OSError):
 
 
 class GenerationError(NextTokenError, RuntimeError):
-    """A request that had begun cannot be finished: the runtime failed, or gave logits no token can be drawn from."""
+    """A request that had begun cannot be finished: the runtime failed, or left no token to draw."""
 
 
 class APIError(NextTokenError):

@@ -3,7 +3,7 @@
 Importing this needs NumPy alone; the first request needs the `chat` extra.
 """
 
-from nexttoken.chat.api import chat_completion, create
+from nexttoken.chat.completion import chat_completion, create
 from nexttoken.chat.events import sse
 
 __all__ = ["chat_completion", "create", "sse"]

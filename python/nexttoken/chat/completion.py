@@ -1,93 +1,169 @@
-"""The plain answer: a request's events gathered into one `ChatCompletion`."""
+"""`chat_completion`: a chat request, answered in this process."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import time
-import uuid
-from collections.abc import Iterator
-from typing import Literal, cast
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
-from openai.types import CompletionUsage
-from openai.types.chat import ChatCompletion, ChatCompletionMessage
-from openai.types.chat.chat_completion import Choice
+from nexttoken.chat.request import check_context, check_vocabulary, parse_request
+from nexttoken.extras import require
 
-from nexttoken.engine import Event, Handle
-from nexttoken.exceptions import GenerationError, InternalServerError
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletion, ChatCompletionMessage
 
-__all__ = ["Answer", "FinishReason", "complete"]
+    from nexttoken.chat.stream import ChatCompletionStream
+    from nexttoken.runtimes.base import Runtime
 
-FinishReason = Literal["stop", "length"]
+__all__ = ["chat_completion", "create"]
 
-
-@dataclasses.dataclass(frozen=True)
-class Answer:
-    """A request under way: what every part of its response says, and where the events come from."""
-
-    handle: Handle
-    model: str
-    choices: int
-    prompt_tokens: int
-    id: str = dataclasses.field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
-    created: int = dataclasses.field(default_factory=lambda: int(time.time()))
+Model: TypeAlias = "str | os.PathLike[str] | Runtime"
+Messages: TypeAlias = "Sequence[Mapping[str, Any] | ChatCompletionMessage]"
+LogitBias: TypeAlias = "Mapping[str, float] | Mapping[int, float]"
 
 
-@contextlib.contextmanager
-def server_errors() -> Iterator[None]:
-    """A generation that fails is a fault of ours, so the API calls it a server error."""
-    try:
-        yield
-    except GenerationError as error:
-        raise InternalServerError(f"The model could not finish this answer: {error}") from error
+@overload
+def chat_completion(
+    *,
+    model: Model,
+    messages: Messages,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    n: int | None = None,
+    stream: Literal[False] | None = None,
+    stop: str | Sequence[str] | None = None,
+    max_tokens: int | None = None,
+    presence_penalty: float | None = None,
+    frequency_penalty: float | None = None,
+    logit_bias: LogitBias | None = None,
+    user: str | None = None,
+    seed: int | None = None,
+) -> ChatCompletion: ...
 
 
-def finish_reason_of(event: Event) -> FinishReason | None:
-    """The event's finish reason, as the response types want it."""
-    return cast("FinishReason | None", event.finish_reason)
+@overload
+def chat_completion(
+    *,
+    model: Model,
+    messages: Messages,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    n: int | None = None,
+    stream: Literal[True],
+    stop: str | Sequence[str] | None = None,
+    max_tokens: int | None = None,
+    presence_penalty: float | None = None,
+    frequency_penalty: float | None = None,
+    logit_bias: LogitBias | None = None,
+    user: str | None = None,
+    seed: int | None = None,
+) -> ChatCompletionStream: ...
 
 
-def complete(answer: Answer) -> ChatCompletion:
-    """Wait for the whole answer.
+@overload
+def chat_completion(
+    *,
+    model: Model,
+    messages: Messages,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    n: int | None = None,
+    stream: bool | None = None,
+    stop: str | Sequence[str] | None = None,
+    max_tokens: int | None = None,
+    presence_penalty: float | None = None,
+    frequency_penalty: float | None = None,
+    logit_bias: LogitBias | None = None,
+    user: str | None = None,
+    seed: int | None = None,
+) -> ChatCompletion | ChatCompletionStream: ...
+
+
+def chat_completion(
+    *, model: Model, messages: Messages, **fields: Any
+) -> ChatCompletion | ChatCompletionStream:
+    """Create a chat completion with a model in this process.
+
+    None stands for the default of every parameter but the first two.
+
+    Parameters
+    ----------
+    model : str, path or Runtime
+        ``"tiny-chat"``, which comes with the library, a directory of model files, or a runtime.
+    messages : sequence of mapping
+        The conversation so far: each with ``role`` (``system``, ``user``, ``assistant`` or ``function``) and
+        ``content``. The message of an earlier answer may be handed back as it is.
+    temperature : float
+        0 to 2, default 1. 0 always takes the likeliest token.
+    top_p : float
+        0 to 1, default 1: draw from the smallest set of likeliest tokens that has this much of the
+        probability.
+    n : int
+        1 to 128, default 1: how many choices to generate. They share the seed and differ all the same.
+    stream : bool
+        Return the answer in chunks, as it comes.
+    stop : str or sequence of str
+        Up to 4 texts; the answer ends before the first of them. They need not agree with token boundaries.
+    max_tokens : int
+        The most tokens to generate for each choice; by default, as many as the context holds.
+    presence_penalty, frequency_penalty : float
+        -2 to 2, default 0: taken off the logits of tokens this answer already has, once or per occurrence.
+    logit_bias : mapping of token id to float
+        -100 to 100, added to the logits. Ids are integers or, as in JSON, decimal strings.
+    user : str
+        Who asks, for your own records: it has no effect.
+    seed : int
+        Makes the answer repeatable: the same request and seed give the same text. Fresh by default.
 
     Returns
     -------
-    ChatCompletion
-        Contents verbatim; ``completion_tokens`` counts every token drawn, those that ended a choice among
-        them.
+    ChatCompletion or ChatCompletionStream
+        The official client's own types; with ``stream=True``, an iterator of its `ChatCompletionChunk`.
 
     Raises
     ------
+    BadRequestError
+        For a parameter that is unknown or not as described; at the call, also when streaming.
+    NotFoundError
+        For a model that does not exist.
     InternalServerError
         If the model fails on the way.
+    MissingExtraError
+        If the packages of the `chat` extra are not installed.
+
+    Examples
+    --------
+    >>> from nexttoken.runtimes.scripted import ScriptedRuntime
+    >>> answer = chat_completion(
+    ...     model=ScriptedRuntime(["Hello there!"]), messages=[{"role": "user", "content": "Hello!"}]
+    ... )
+    >>> answer.choices[0].message.content
+    'Hello there!'
     """
-    texts: list[list[str]] = [[] for _ in range(answer.choices)]
-    reasons: dict[int, FinishReason] = {}
-    completion_tokens = 0
-    try:
-        with server_errors():
-            for event in answer.handle:
-                completion_tokens += 1
-                texts[event.index].append(event.text)
-                reason = finish_reason_of(event)
-                if reason is not None:
-                    reasons[event.index] = reason
-    finally:
-        answer.handle.close()  # an interrupted caller must not leave its rows running
-    return ChatCompletion(
-        id=answer.id,
-        object="chat.completion",
-        created=answer.created,
-        model=answer.model,
-        choices=[_choice(index, "".join(parts), reasons[index]) for index, parts in enumerate(texts)],
-        usage=CompletionUsage(
-            prompt_tokens=answer.prompt_tokens,
-            completion_tokens=completion_tokens,
-            total_tokens=answer.prompt_tokens + completion_tokens,
-        ),
-    )
+    return create({"model": model, "messages": messages, **fields})
 
 
-def _choice(index: int, content: str, finish_reason: FinishReason) -> Choice:
-    message = ChatCompletionMessage(role="assistant", content=content)
-    return Choice(index=index, message=message, finish_reason=finish_reason)
+def create(fields: Mapping[str, Any]) -> ChatCompletion | ChatCompletionStream:
+    """`chat_completion` for fields that came as a mapping, such as a request's JSON body.
+
+    Parameters
+    ----------
+    fields : mapping
+        The request's fields by name. ``model`` and ``messages`` may be missing: that, too, is a
+        `BadRequestError`.
+    """
+    for module in ("jinja2", "openai.types.chat"):
+        require(module, "chat")
+    # Imported late, for `import nexttoken` has to be quick and to need NumPy alone.
+    from nexttoken.chat.answer import Answer, complete
+    from nexttoken.chat.models import find_model
+    from nexttoken.chat.stream import ChatCompletionStream
+
+    request = parse_request(fields)
+    model = find_model(request.model)
+    runtime, params = model.runtime, request.params
+    check_vocabulary(params, runtime.vocab_size)
+    prompt = model.prompts.encode(request.messages)
+    check_context(len(prompt), params.max_tokens, runtime.context_length)
+    answer = Answer(model.engine.submit(prompt, params), runtime.name, params.n, len(prompt))
+    return ChatCompletionStream(answer) if request.stream else complete(answer)

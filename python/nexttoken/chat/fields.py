@@ -79,9 +79,9 @@ def integer(param: str, value: Any, minimum: int, maximum: int | None = None) ->
     whole = isinstance(value, numbers.Integral) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not whole:
         raise invalid_type(param, "an integer", value)
-    value = int(value)
-    _check_range(param, "integer", value, minimum, maximum)
-    return value
+    checked = int(value)
+    _check_range(param, "integer", checked, minimum, maximum)
+    return checked
 
 
 def number(param: str, value: Any, minimum: int, maximum: int) -> float:

@@ -74,7 +74,7 @@ class FunctionMessages:
 
 
 def _with_call(message: Message, form: str) -> Message:
-    """`message` with its function call in the given form. Templates add contents up, so None becomes ``""``."""
+    """`message` with its call in the given form; templates add contents up, so None becomes ``""``."""
     call = message["function_call"]
     plain = {**message, "content": message["content"] or ""}
     if form == "function_call":
@@ -92,7 +92,7 @@ def _with_call(message: Message, form: str) -> Message:
 
 
 def _parsed(arguments: str) -> Any:
-    """Templates print arguments with `tojson`, so they want the object; what is no JSON object stays a string."""
+    """Templates print arguments with `tojson`, so they want the object; anything else stays a string."""
     try:
         value = json.loads(arguments)
     except (ValueError, RecursionError):

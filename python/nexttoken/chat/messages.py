@@ -40,8 +40,8 @@ def parse_messages(value: object) -> list[Message]:
         raise invalid_type("messages", "an array of objects", value)
     if not value:
         raise BadRequestError(
-            "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array "
-            "instead.",
+            "Invalid 'messages': empty array. Expected an array with minimum length 1, "
+            "but got an empty array instead.",
             param="messages",
             code="empty_array",
         )
@@ -65,7 +65,7 @@ def _parse_message(index: int, value: Any) -> Message:
     if value.get("function_call") is not None:
         if role != "assistant":
             raise BadRequestError(
-                f"Invalid 'function_call': only messages with role 'assistant' may have one - 'messages.{index}'",
+                f"Invalid 'function_call': only for messages with role 'assistant' - 'messages.{index}'",
                 param=f"{at}.function_call",
             )
         message["function_call"] = _parse_function_call(f"{at}.function_call", value["function_call"])

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
-from pathlib import Path
 from typing import Any
 
-import nexttoken.models
 from nexttoken.chat.fields import invalid_type, shown
 from nexttoken.chat.functions import FunctionMessages
 from nexttoken.chat.templates import ChatTemplate, PromptEncoder
 from nexttoken.engine import Engine
 from nexttoken.exceptions import NotFoundError
+from nexttoken.models import EMBEDDED
 from nexttoken.runtimes.base import Runtime
 
-__all__ = ["EMBEDDED", "ChatModel", "find_model"]
-
-EMBEDDED = {"tiny-chat": "tiny_chat"}
-"""Models that come with the library: name and folder."""
+__all__ = ["ChatModel", "find_model"]
 
 _ATTRIBUTE = "_nexttoken_chat_model"
 _lock = threading.Lock()
@@ -61,13 +57,8 @@ def find_model(model: Any) -> ChatModel:
     raise invalid_type("model", "the name of a model, a directory or a runtime", model)
 
 
-def embedded_path(name: str) -> Path:
-    """The folder of an embedded model."""
-    return Path(nexttoken.models.__path__[0]) / EMBEDDED[name]
-
-
 def _load(name: str) -> ChatModel:
-    path = str(embedded_path(name)) if name in EMBEDDED else name
+    path = str(EMBEDDED.get(name, name))
     if not os.path.isdir(path):
         raise NotFoundError(f"The model `{shown(name)}` does not exist.", code="model_not_found")
     path = os.path.realpath(path)

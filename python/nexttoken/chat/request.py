@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nexttoken.chat.fields import boolean, integer, invalid_type, kind, number, shown, string
@@ -169,12 +169,12 @@ def _invalid_bias_key(key: object, why: str) -> BadRequestError:
     return BadRequestError(f"Invalid key in 'logit_bias': {shown(key)}. {why}", param="logit_bias")
 
 
-_SAMPLING = {
+_SAMPLING: dict[str, Callable[[Any], Any]] = {
     "temperature": lambda value: number("temperature", value, 0, 2),
     "top_p": lambda value: number("top_p", value, 0, 1),
     "n": lambda value: integer("n", value, 1, MAX_CHOICES),
     "stop": _parse_stop,
-    "max_tokens": lambda value: integer("max_tokens", value, 1),
+    "max_tokens": lambda value: integer("max_tokens", value, 1, 2**62),
     "presence_penalty": lambda value: number("presence_penalty", value, -2, 2),
     "frequency_penalty": lambda value: number("frequency_penalty", value, -2, 2),
     "logit_bias": _parse_logit_bias,

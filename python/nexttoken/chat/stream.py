@@ -9,7 +9,7 @@ from types import TracebackType
 from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
 
-from nexttoken.chat.completion import Answer, finish_reason_of, server_errors
+from nexttoken.chat.answer import Answer, finish_reason_of, server_errors
 from nexttoken.engine import Event
 
 __all__ = ["ChatCompletionStream"]

@@ -20,7 +20,7 @@ import jinja2.parser
 import jinja2.sandbox
 
 from nexttoken.chat.messages import Message
-from nexttoken.exceptions import BadRequestError, ModelFileError
+from nexttoken.exceptions import BadRequestError, ModelFileError, ParameterError
 from nexttoken.runtimes.base import Tokenizer
 from nexttoken.text import encode_literal
 
@@ -101,9 +101,7 @@ class ChatTemplate:
         """
         try:
             return self._template.render(messages=messages, add_generation_prompt=True, **self._names)
-        except (
-            Exception
-        ) as error:  # whatever a template does wrong with these messages, they cannot be served
+        except Exception as error:  # whatever it was, these messages cannot be served
             what = str(error) or type(error).__name__
             raise BadRequestError(
                 f"The model's chat template does not take these messages: {what}", param="messages"
@@ -132,7 +130,8 @@ class PromptEncoder:
         self._prepare = prepare
         # Longest first: where one special token begins like another, the longer one is meant.
         spellings = sorted(filter(None, tokenizer.special_tokens), key=len, reverse=True)
-        self._special = re.compile("|".join(map(re.escape, spellings)) or r"(?!)")
+        self._special = re.compile("(" + ("|".join(map(re.escape, spellings)) or "(?!)") + ")")
+        self._special_ids = frozenset(tokenizer.special_tokens.values())
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
         """The prompt's token ids. Special tokens come from the template only.
@@ -142,38 +141,60 @@ class PromptEncoder:
         BadRequestError
             If the template does not take the messages.
         """
-        # A spelled-out special token inside a message travels through the template as one character that
-        # nothing else uses, because the template may look at the text, trim it or cut it.
-        masks: dict[str, str] = {}
-        unused = self._unused_characters(messages)
+        # Whatever in a message would be read as a special token travels through the template as one character
+        # that nothing else uses, because the template may look at the text, trim it or cut it.
+        hidden: dict[str, str] = {}
+        unused = _unused_characters(messages)
 
-        def mask(match: re.Match[str]) -> str:
-            if match[0] not in masks:
-                masks[match[0]] = next(unused)
-            return masks[match[0]]
+        def hide(piece: str) -> str:
+            if not self._has_special(piece):
+                return piece
+            if piece not in hidden:
+                hidden[piece] = next(unused)
+            return hidden[piece]
 
-        masked = [_map_texts(message, lambda text: self._special.sub(mask, text)) for message in messages]
-        text = self._template.render(self._prepare(masked))
-        spelled = {character: spelling for spelling, character in masks.items()}
+        def hide_all(text: str) -> str:
+            if not self._has_special(text):
+                return text
+            # What is left between the spellings may still be special to a tokenizer that folds case, say.
+            return "".join(hide(piece) for piece in self._special.split(text))
+
+        text = self._template.render(self._prepare([_map_texts(message, hide_all) for message in messages]))
+        literals = {character: piece for piece, character in hidden.items()}
         token_ids: list[int] = []
-        for piece in re.split("([" + "".join(spelled) + "])", text) if spelled else [text]:
-            if piece in spelled:
-                token_ids += encode_literal(self._tokenizer, spelled[piece])
+        for piece in re.split("([" + "".join(literals) + "])", text) if literals else [text]:
+            if piece in literals:
+                token_ids += self._encode_literal(literals[piece])
             elif piece:
                 token_ids += self._tokenizer.encode(piece)
         return token_ids
 
-    def _unused_characters(self, messages: Sequence[Message]) -> Iterator[str]:
-        used: set[str] = set()
-        for message in messages:
-            _map_texts(message, lambda text: used.update(text) or text)
-        for block in _PRIVATE:
-            yield from (chr(code) for code in block if chr(code) not in used)
-        raise BadRequestError("The messages use every private use character of Unicode.", param="messages")
+    def _has_special(self, text: str) -> bool:
+        return bool(text) and not self._special_ids.isdisjoint(self._tokenizer.encode(text))
+
+    def _encode_literal(self, text: str) -> list[int]:
+        try:
+            return encode_literal(self._tokenizer, text)
+        except ParameterError as error:
+            raise BadRequestError(str(error), param="messages") from error
+
+
+def _unused_characters(messages: Sequence[Message]) -> Iterator[str]:
+    used: set[str] = set()
+
+    def note(text: str) -> str:
+        used.update(text)
+        return text
+
+    for message in messages:
+        _map_texts(message, note)
+    for block in _PRIVATE:
+        yield from (chr(code) for code in block if chr(code) not in used)
+    raise BadRequestError("The messages use every private use character of Unicode.", param="messages")
 
 
 def _map_texts(value: Any, change: Callable[[str], str], key: str = "") -> Any:
-    """`value` with `change` applied to every text in it that the caller wrote; a role is one of our own words."""
+    """`value` with `change` applied to every text in it that the caller wrote, which a role is not."""
     if isinstance(value, dict):
         return {name: _map_texts(member, change, name) for name, member in value.items()}
     if isinstance(value, str) and key != "role":
