@@ -28,6 +28,11 @@ lint: $(VENV)/.lint  ## Formatting, ruff, mypy (strict), stubs
 	$(BIN)/python -m pybind11_stubgen nexttoken._core -o $(VENV)/stubs > /dev/null
 	diff -u python/nexttoken/_core.pyi $(VENV)/stubs/nexttoken/_core.pyi  # differs: make stubs
 
+bench: $(VENV)/.bench  ## Time one step beside one pass over the row and NumPy; prints the table of docs/performance.md
+	mkdir -p build
+	$(BIN)/python -m pytest -q benchmarks/bench_sample.py --benchmark-json=build/bench.json
+	$(BIN)/python benchmarks/table.py build/bench.json
+
 format: $(VENV)/.lint  ## Format Python and C++
 	$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
 	$(BIN)/clang-format -i $(CXX_OURS)
@@ -57,6 +62,6 @@ $(BIN)/python:
 	$(PIP) --upgrade pip
 
 # What each verb needs installed. The package is editable: a change of Python needs no new install, a change of the core does.
-$(VENV)/.chat $(VENV)/.test $(VENV)/.lint: $(VENV)/.%: $(CORE) | $(BIN)/python
+$(VENV)/.chat $(VENV)/.test $(VENV)/.lint $(VENV)/.bench: $(VENV)/.%: $(CORE) | $(BIN)/python
 	$(PIP) -e '.[$*]'
 	@touch $@

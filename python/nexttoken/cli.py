@@ -70,9 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="nexttoken", description="Chat with a language model on this machine."
-    )
+    parser = argparse.ArgumentParser(prog="nexttoken", description="Chat with a language model on this machine.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     chat = commands.add_parser(
@@ -80,21 +78,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     chat.set_defaults(run=_chat)
     chat.add_argument("message", nargs="?", metavar="MESSAGE", help="what to say; without it, a conversation")
-    chat.add_argument(
-        "--model", default="tiny-chat", help="name or directory of a model (default: %(default)s)"
-    )
+    chat.add_argument("--model", default="tiny-chat", help="name or directory of a model (default: %(default)s)")
     chat.add_argument("--system", metavar="TEXT", help="a system message to begin with")
     chat.add_argument("--temperature", type=float, metavar="T", help="0 (always the likeliest token) to 2")
-    chat.add_argument(
-        "--top-p", type=float, metavar="P", help="0 to 1: share of the probability to draw from"
-    )
+    chat.add_argument("--top-p", type=float, metavar="P", help="0 to 1: share of the probability to draw from")
     chat.add_argument("--n", type=int, help="how many answers (default: 1)")
     chat.add_argument("--stop", action="append", metavar="TEXT", help="end before this text; up to 4 times")
     chat.add_argument("--max-tokens", type=int, metavar="N", help="the most tokens to generate")
     chat.add_argument("--presence-penalty", type=float, metavar="X", help="-2 to 2, for tokens said before")
-    chat.add_argument(
-        "--frequency-penalty", type=float, metavar="X", help="-2 to 2, for each time they were said"
-    )
+    chat.add_argument("--frequency-penalty", type=float, metavar="X", help="-2 to 2, for each time they were said")
     chat.add_argument(
         "--logit-bias",
         action="append",
@@ -104,9 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     chat.add_argument("--seed", type=int, help="makes the answer repeatable")
     chat.add_argument("--no-stream", action="store_true", help="print the answer when it is whole")
-    chat.add_argument(
-        "--json", action="store_true", help="print the API's response; with streaming, its events"
-    )
+    chat.add_argument("--json", action="store_true", help="print the API's response; with streaming, its events")
 
     info = commands.add_parser("info", help="say what is installed", description="Say what is installed.")
     info.set_defaults(run=_info)
@@ -234,15 +224,11 @@ def _info(arguments: argparse.Namespace) -> int:
 
 
 def _facts() -> dict[str, str]:
-    facts = {
-        f"build {name}": str(value) for name, value in nexttoken.build_info().items() if name != "version"
-    }
+    facts = {f"build {name}": str(value) for name, value in nexttoken.build_info().items() if name != "version"}
     facts = {"nexttoken": nexttoken.__version__, **facts, "CPU targets": ", ".join(nexttoken.targets())}
     for extra in PACKAGES:
         lacking = ", ".join(missing(extra))
-        facts[f"extra {extra}"] = (
-            f"missing {lacking} (pip install 'nexttoken[{extra}]')" if lacking else "installed"
-        )
+        facts[f"extra {extra}"] = f"missing {lacking} (pip install 'nexttoken[{extra}]')" if lacking else "installed"
     runtimes = {module.name for module in pkgutil.iter_modules(nexttoken.runtimes.__path__)} - {"base"}
     facts["runtimes"] = ", ".join(sorted(runtimes))
     for name, path in EMBEDDED.items():

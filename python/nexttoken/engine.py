@@ -326,6 +326,4 @@ class Engine:
                 try:
                     self.runtime.free(row.sequence)
                 except Exception as error:  # the answer is whole, so its caller must not suffer for this
-                    warnings.warn(
-                        f"the runtime could not free a sequence: {error!r}", RuntimeWarning, stacklevel=2
-                    )
+                    warnings.warn(f"the runtime could not free a sequence: {error!r}", RuntimeWarning, stacklevel=2)

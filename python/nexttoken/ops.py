@@ -285,6 +285,8 @@ def _like(logits: Any, array: npt.NDArray[Any]) -> Any:
 
 def _rows_of(name: str, values: Any, batch: int) -> Sequence[Any] | npt.NDArray[Any] | None:
     """The values per row, or None where `values` is one value for all."""
+    if hasattr(values, "__array__"):  # torch tensors, too
+        values = np.asarray(values)
     if values is None or isinstance(values, (str, bytes, Mapping)) or np.isscalar(values) or np.ndim(values) == 0:
         return None
     if len(values) != batch:
@@ -300,8 +302,8 @@ def _per_row(name: str, values: Any, batch: int) -> npt.NDArray[Any]:
         return np.array([_clamped(name, check_number(name, values))], dtype)
     rows = _rows_of(name, values, batch)
     if rows is None:
-        if isinstance(values, np.ndarray):
-            values = values[()]
+        if hasattr(values, "__array__"):
+            values = np.asarray(values)[()]
         return np.array([_clamped(name, check_number(name, values))], dtype)
     return np.array([_clamped(name, check_number(name, value, row)) for row, value in enumerate(rows)], dtype)
 

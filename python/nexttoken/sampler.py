@@ -176,18 +176,21 @@ class Sampler:
         ParameterError
             If there is no such row, or the sequence indices reach 2**32.
         """
-        n = check_number("n", n)
+        if not is_integer(n):
+            raise ParameterTypeError(f"n must be an integer, got {n!r}")
+        if n < 0:
+            raise ParameterError(f"n must be 0 or more, got {n}")
         if self.info(row).sequence_index + n >= 2**32:
             raise ParameterError(f"n must leave sequence indices below 2**32, got {n} for row {row}")
         return self._core.fork(row, n)
 
     def remove(self, row: int) -> None:
         """Forget a row, finished or not."""
-        self._core.remove(row)
+        self._core.remove(_check_row(row))
 
     def info(self, row: int) -> RowInfo:
         """Seed, sequence index, step, finish reason and matched stop string of a row."""
-        return RowInfo(*cast(Any, self._core.info(row)))
+        return RowInfo(*cast(Any, self._core.info(_check_row(row))))
 
     def seed(self, row: int) -> int:
         """The seed that the row draws with, given or fresh."""
@@ -238,4 +241,18 @@ class Sampler:
             token_bitmask = _bitmask(token_bitmask, len(which), self.vocab_size)
             if token_bitmask is not None and len(token_bitmask) != len(which):
                 token_bitmask = np.repeat(token_bitmask, len(which), axis=0)
-        return StepResult(*cast(Any, self._core.step(view, which, logits_rows, token_bitmask)))
+        try:
+            return StepResult(*cast(Any, self._core.step(view, which, logits_rows, token_bitmask)))
+        except TypeError as error:
+            if isinstance(error, ParameterTypeError):
+                raise
+            # Checked only once it has failed: this is the hot call.
+            raise ParameterTypeError(
+                f"rows and logits_rows must be sequences of integers, got {rows!r:.80} and {logits_rows!r:.80}"
+            ) from error
+
+
+def _check_row(row: int) -> int:
+    if not is_integer(row):
+        raise ParameterTypeError(f"row must be an integer, got {row!r}")
+    return row

@@ -118,9 +118,7 @@ class TokenizerFile:
             text.encode()
         except UnicodeEncodeError as error:
             got = f"U+{ord(text[error.start]):04X} at position {error.start}"
-            raise ParameterError(
-                f"text must be made of Unicode characters, got the surrogate {got}"
-            ) from None
+            raise ParameterError(f"text must be made of Unicode characters, got the surrogate {got}") from None
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 

@@ -54,9 +54,7 @@ def survives(kind: str, text: str) -> str:
 @pytest.mark.parametrize("kind", EXACT)
 @settings(max_examples=150, deadline=None)
 @given(text=TEXTS)
-def test_bytes_of_the_tokens_are_the_text(
-    all_tokenizers: dict[str, TokenizerFile], kind: str, text: str
-) -> None:
+def test_bytes_of_the_tokens_are_the_text(all_tokenizers: dict[str, TokenizerFile], kind: str, text: str) -> None:
     tokenizer = all_tokenizers[kind]
     if "<0x" in text and kind not in ("byte_level", "byte_level_prefix"):
         text = text.replace("<0x", "")  # spells a byte token, which these tokenizers take for the byte
@@ -68,9 +66,7 @@ def test_bytes_of_the_tokens_are_the_text(
 @pytest.mark.parametrize("kind", EXACT)
 @settings(max_examples=100, deadline=None)
 @given(text=SPELLED)
-def test_literal_text_holds_no_special_token(
-    all_tokenizers: dict[str, TokenizerFile], kind: str, text: str
-) -> None:
+def test_literal_text_holds_no_special_token(all_tokenizers: dict[str, TokenizerFile], kind: str, text: str) -> None:
     tokenizer = all_tokenizers[kind]
     ids = encode_literal(tokenizer, text)
     assert not set(ids) & set(tokenizer.special_tokens.values())

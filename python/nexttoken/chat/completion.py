@@ -79,9 +79,7 @@ def chat_completion(
 ) -> ChatCompletion | ChatCompletionStream: ...
 
 
-def chat_completion(
-    *, model: Model, messages: Messages, **fields: Any
-) -> ChatCompletion | ChatCompletionStream:
+def chat_completion(*, model: Model, messages: Messages, **fields: Any) -> ChatCompletion | ChatCompletionStream:
     """Create a chat completion with a model in this process.
 
     None stands for the default of every parameter but the first two.

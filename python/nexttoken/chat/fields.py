@@ -90,9 +90,7 @@ def number(param: str, value: Any, minimum: int, maximum: int) -> float:
         raise invalid_type(param, "a decimal", value)
     # Compared before it becomes a float: a huge integer has no float.
     if value != value:
-        raise BadRequestError(
-            f"Invalid '{param}': expected a number, got NaN.", param=param, code="invalid_value"
-        )
+        raise BadRequestError(f"Invalid '{param}': expected a number, got NaN.", param=param, code="invalid_value")
     _check_range(param, "decimal", value, minimum, maximum)
     return float(value)
 

@@ -85,9 +85,7 @@ def _with_call(message: Message, form: str) -> Message:
         plain["content"] = f"{plain['content']}\n{said}" if plain["content"] else said
     else:
         arguments = _parsed(call["arguments"])
-        plain["tool_calls"] = [
-            {"type": "function", "function": {"name": call["name"], "arguments": arguments}}
-        ]
+        plain["tool_calls"] = [{"type": "function", "function": {"name": call["name"], "arguments": arguments}}]
     return plain
 
 

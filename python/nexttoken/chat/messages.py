@@ -40,8 +40,7 @@ def parse_messages(value: object) -> list[Message]:
         raise invalid_type("messages", "an array of objects", value)
     if not value:
         raise BadRequestError(
-            "Invalid 'messages': empty array. Expected an array with minimum length 1, "
-            "but got an empty array instead.",
+            "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead.",
             param="messages",
             code="empty_array",
         )
@@ -73,9 +72,7 @@ def _parse_message(index: int, value: Any) -> Message:
     if content is not None or "function_call" not in message:
         if not isinstance(content, str):
             got = "null" if content is None else type(content).__name__
-            raise BadRequestError(
-                f"Invalid value for 'content': expected a string, got {got}.", param=f"{at}.content"
-            )
+            raise BadRequestError(f"Invalid value for 'content': expected a string, got {got}.", param=f"{at}.content")
         message["content"] = string(f"{at}.content", content)
     name = value.get("name")
     if name is not None:
@@ -95,9 +92,7 @@ def _parse_message(index: int, value: Any) -> Message:
 def _parse_role(index: int, value: Mapping[str, Any]) -> str:
     role = value.get("role")
     if role is None:
-        raise BadRequestError(
-            f"'role' is a required property - 'messages.{index}'", param=f"messages.[{index}].role"
-        )
+        raise BadRequestError(f"'role' is a required property - 'messages.{index}'", param=f"messages.[{index}].role")
     if not isinstance(role, str) or role not in ROLES:
         raise BadRequestError(
             f"'{shown(role)}' is not one of {list(ROLES)} - 'messages.{index}.role'",

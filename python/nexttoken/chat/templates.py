@@ -52,9 +52,7 @@ def _tojson(
     sort_keys: bool = False,
 ) -> str:
     # Jinja's own filter escapes for HTML; the prompts that models were trained on have plain JSON.
-    return json.dumps(
-        value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
-    )
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
 def _strftime_now(form: str) -> str:
@@ -87,9 +85,7 @@ class ChatTemplate:
         try:
             self._template = environment.from_string(source)
         except jinja2.TemplateSyntaxError as error:
-            raise ModelFileError(
-                f"the chat template is not valid Jinja: {error} (line {error.lineno})"
-            ) from error
+            raise ModelFileError(f"the chat template is not valid Jinja: {error} (line {error.lineno})") from error
 
     def render(self, messages: Sequence[Mapping[str, Any]]) -> str:
         """The prompt as text, up to where the assistant's next words begin.

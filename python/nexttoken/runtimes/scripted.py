@@ -36,9 +36,7 @@ class ByteTokenizer:
         Special tokens, the last ids.
     """
 
-    def __init__(
-        self, longer: Sequence[bytes] = (), special: Sequence[str] = ("<|im_start|>", "<|im_end|>")
-    ) -> None:
+    def __init__(self, longer: Sequence[bytes] = (), special: Sequence[str] = ("<|im_start|>", "<|im_end|>")) -> None:
         plain = [bytes([value]) for value in range(256)] + list(longer)
         self.token_bytes: Sequence[bytes] = plain + [b""] * len(special)
         self.special_tokens: Mapping[str, int] = {text: len(plain) + i for i, text in enumerate(special)}

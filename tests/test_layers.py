@@ -1,0 +1,115 @@
+"""Who may know whom, and what an import may cost: the house's walls, enforced."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "python" / "nexttoken"
+
+# A module may import these of ours, by prefix; `exceptions` and the module's own package are everybody's.
+ALLOWED = {
+    "reference": (),
+    "exceptions": (),
+    "extras": (),
+    "params": (),
+    "ops": ("_core", "params"),
+    "sampler": ("_core", "ops", "params"),
+    "text": ("_core", "runtimes.base", "extras"),
+    "engine": ("sampler", "ops", "params", "runtimes.base"),
+    "runtimes": (),
+    "runtimes.base": (),
+    "runtimes.": ("runtimes.base", "text", "extras"),
+    "models": (),
+    "chat": ("engine", "text", "params", "runtimes", "models", "extras", "ops"),
+    "cli": ("chat", "extras", "models", "runtimes"),
+    "__main__": ("cli",),
+    "__init__": ("_core", "ops", "params", "sampler", "chat"),
+}
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py")) if "making" not in path.parts}
+
+
+def imports_of_ours(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            if node.module == "nexttoken":
+                yield from (alias.name for alias in node.names)
+            elif node.module.startswith("nexttoken."):
+                yield node.module.removeprefix("nexttoken.")
+        elif isinstance(node, ast.Import):
+            yield from (a.name.removeprefix("nexttoken.") for a in node.names if a.name.startswith("nexttoken."))
+
+
+def rule_for(name: str) -> str:
+    fitting = [rule for rule in ALLOWED if name == rule or name.startswith(rule if rule.endswith(".") else rule + ".")]
+    assert fitting, f"{name} has no rule: say in ALLOWED whom it may know"
+    return max(fitting, key=len)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports(name: str) -> None:
+    rule = rule_for(name)
+    public = {"SamplingParams", "Sampler", "Status", "build_info", "targets", "__version__", "chat_completion"}
+    for imported in imports_of_ours(MODULES[name]):
+        allowed = imported == "exceptions" or imported.split(".")[0] == rule.rstrip(".").split(".")[0] == "chat"
+        allowed = allowed or any(imported == a or imported.startswith(a + ".") for a in ALLOWED[rule])
+        allowed = allowed or (name == "cli" and imported in public)
+        assert allowed, f"{name} imports nexttoken.{imported}; it may import {ALLOWED[rule]}"
+
+
+def test_nothing_shipped_imports_the_reference_or_the_tests() -> None:
+    for name, path in MODULES.items():
+        for imported in imports_of_ours(path):
+            assert imported.split(".")[0] not in ("reference", "tests", "benchmarks"), name
+
+
+CORE_SOURCES = [
+    path for folder in ("include", "cpu", "text") for path in sorted((ROOT / "csrc" / folder).rglob("*.[hc]*"))
+]
+
+
+@pytest.mark.parametrize("path", CORE_SOURCES, ids=lambda path: path.name)
+def test_includes(path: Path) -> None:
+    for included in re.findall(r'#include [<"]([^>"]+)', path.read_text()):
+        assert not re.search(r"Python\.h|pybind11|numpy|torch|bindings|dlpack|cuda", included), included
+        if "include" in path.relative_to(ROOT / "csrc").parts[:1]:
+            assert included.startswith("nexttoken/") or "/" not in included, included
+
+
+def run_python(code: str) -> str:
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert result.stderr == ""
+    return result.stdout
+
+
+def test_import_needs_numpy_alone_and_is_quiet() -> None:
+    heavy = "openai pydantic tokenizers safetensors jinja2 torch transformers starlette uvicorn".split()
+    code = f"import sys, nexttoken; print([m for m in {heavy!r} if m in sys.modules])"
+    assert run_python(code) == "[]\n"
+
+
+def test_import_is_quick() -> None:
+    code = "import time, numpy; t = time.perf_counter(); import nexttoken; print(time.perf_counter() - t)"
+    # The best of several: the machine may be busy, an import that is slow by itself is slow each time.
+    assert min(float(run_python(code)) for _ in range(5)) < 0.3
+
+
+def test_public_names_are_a_decision() -> None:
+    import nexttoken
+
+    assert sorted(nexttoken.__all__) == nexttoken.__all__
+    for name in nexttoken.__all__:
+        assert hasattr(nexttoken, name), name
