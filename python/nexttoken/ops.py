@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -12,17 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nexttoken import _core
-from nexttoken.exceptions import ParameterError, ParameterTypeError
-from nexttoken.params import (
-    RANGES,
-    LogprobsMode,
-    PenaltyScope,
-    at_row,
-    check_choice,
-    check_logit_bias,
-    check_number,
-    check_seed,
-)
+from nexttoken.exceptions import ParameterError
+from nexttoken.params import LogprobsMode, PenaltyScope, check_choice, check_number
+from nexttoken.per_row import bias_lists, bitmask, per_row, per_row_seeds, token_lists
 
 _NO_LOGPROBS = -1
 
@@ -164,7 +155,7 @@ def sample(
     """
     view = _core.Logits(logits)
     n = check_number("n", n)
-    seeds = _seeds(seed, view.batch_size)
+    seeds = per_row_seeds(seed, view.batch_size)
     params = _prepare(
         view, temperature, top_p, top_k, min_p, presence_penalty, frequency_penalty, repetition_penalty,
         logit_bias, token_bitmask, prompt_token_ids, output_token_ids, seeds, sequence_index, step,
@@ -220,7 +211,7 @@ def distribution(
     view = _core.Logits(logits)
     params = _prepare(
         view, temperature, top_p, top_k, min_p, presence_penalty, frequency_penalty, repetition_penalty,
-        logit_bias, token_bitmask, prompt_token_ids, output_token_ids, _seeds(0, view.batch_size), 0, 0,
+        logit_bias, token_bitmask, prompt_token_ids, output_token_ids, per_row_seeds(0, view.batch_size), 0, 0,
         1, None, "raw", penalty_scope,
     )  # fmt: skip
     return Distribution(*(_like(logits, array) for array in _core.distribution(view, params)))
@@ -250,24 +241,24 @@ def _prepare(
     batch, vocab = view.batch_size, view.vocab_size
     check_choice("logprobs_mode", logprobs_mode, ("raw", "processed"))
     check_choice("penalty_scope", penalty_scope, ("output", "prompt_and_output"))
-    indices = _per_row("sequence_index", sequence_index, batch)
+    indices = per_row("sequence_index", sequence_index, batch)
     if n - 1 + int(indices.max(initial=0)) >= 2**32:
         raise ParameterError(f"sequence_index + n must be at most 2**32, got {int(indices.max())} + {n}")
     return _core.BatchParams(
-        _per_row("temperature", temperature, batch),
-        _per_row("top_p", top_p, batch),
-        _per_row("top_k", top_k, batch),
-        _per_row("min_p", min_p, batch),
-        _per_row("presence_penalty", presence_penalty, batch),
-        _per_row("frequency_penalty", frequency_penalty, batch),
-        _per_row("repetition_penalty", repetition_penalty, batch),
+        per_row("temperature", temperature, batch),
+        per_row("top_p", top_p, batch),
+        per_row("top_k", top_k, batch),
+        per_row("min_p", min_p, batch),
+        per_row("presence_penalty", presence_penalty, batch),
+        per_row("frequency_penalty", frequency_penalty, batch),
+        per_row("repetition_penalty", repetition_penalty, batch),
         seeds,
         indices,
-        _per_row("step", step, batch),
-        *_bias_lists(logit_bias, batch, vocab),
-        *_token_lists("prompt_token_ids", prompt_token_ids, batch, vocab),
-        *_token_lists("output_token_ids", output_token_ids, batch, vocab),
-        _bitmask(token_bitmask, batch, vocab),
+        per_row("step", step, batch),
+        *bias_lists(logit_bias, batch, vocab),
+        *token_lists("prompt_token_ids", prompt_token_ids, batch, vocab),
+        *token_lists("output_token_ids", output_token_ids, batch, vocab),
+        bitmask(token_bitmask, batch, vocab),
         penalty_scope == "prompt_and_output",
         n,
         _NO_LOGPROBS if logprobs is None else check_number("logprobs", logprobs),
@@ -281,104 +272,3 @@ def _like(logits: Any, array: npt.NDArray[Any]) -> Any:
     if type(logits).__module__.partition(".")[0] == "torch":
         return sys.modules["torch"].from_numpy(np.ascontiguousarray(array))
     return array
-
-
-def _rows_of(name: str, values: Any, batch: int) -> Sequence[Any] | npt.NDArray[Any] | None:
-    """The values per row, or None where `values` is one value for all."""
-    if hasattr(values, "__array__"):  # torch tensors, too
-        values = np.asarray(values)
-    if values is None or isinstance(values, (str, bytes, Mapping)) or np.isscalar(values) or np.ndim(values) == 0:
-        return None
-    if len(values) != batch:
-        raise ParameterError(f"{name} must be one value or one per row ({batch}), got {len(values)}")
-    return values  # type: ignore[no-any-return]
-
-
-def _per_row(name: str, values: Any, batch: int) -> npt.NDArray[Any]:
-    """One number for all rows, shape [1], or one per row, shape [batch]."""
-    wanted = RANGES[name]
-    dtype = np.uint64 if name == "step" else np.int64 if wanted.integer else np.float64
-    if isinstance(values, (int, float)):
-        return np.array([_clamped(name, check_number(name, values))], dtype)
-    rows = _rows_of(name, values, batch)
-    if rows is None:
-        if hasattr(values, "__array__"):
-            values = np.asarray(values)[()]
-        return np.array([_clamped(name, check_number(name, values))], dtype)
-    return np.array([_clamped(name, check_number(name, value, row)) for row, value in enumerate(rows)], dtype)
-
-
-def _clamped(name: str, value: Any) -> Any:
-    """top_k beyond any vocabulary is off, however large the integer."""
-    return min(value, 2**31) if name == "top_k" else value
-
-
-def _seeds(values: Any, batch: int) -> npt.NDArray[np.uint64]:
-    """One seed per row, shape [batch]."""
-    if values is None:
-        return np.array([check_seed(None) for _ in range(batch)], np.uint64)
-    rows = _rows_of("seed", values, batch)
-    if rows is None:
-        return np.full(batch, check_seed(values), np.uint64)
-    return np.array([check_seed(value, row) for row, value in enumerate(rows)], np.uint64)
-
-
-def _bias_lists(
-    values: Any, batch: int, vocab: int
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Tokens, biases, and the offsets of each row's; one row serves all."""
-    if values is None or isinstance(values, Mapping):
-        rows = [check_logit_bias(values, vocab)]
-    else:
-        given = _rows_of("logit_bias", values, batch)
-        if given is None:
-            raise ParameterTypeError(f"logit_bias must map token ids to numbers, got {values!r}")
-        rows = [check_logit_bias(value, vocab, row) for row, value in enumerate(given)]
-    tokens = np.array([token for row in rows for token in row], np.int32)
-    biases = np.array([bias for row in rows for bias in row.values()], np.float64)
-    return tokens, biases, _offsets([len(row) for row in rows])
-
-
-def _token_lists(name: str, values: Any, batch: int, vocab: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """Token ids and the offsets of each row's; one row serves all."""
-    if values is None:
-        return np.empty(0, np.int32), _offsets([0])
-    if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__len__"):
-        raise ParameterTypeError(f"{name} must be a sequence of token ids or one per row, got {values!r}")
-    nested = np.ndim(values) == 2 if isinstance(values, np.ndarray) else any(hasattr(v, "__len__") for v in values)
-    if nested:
-        rows = _rows_of(name, values, batch)
-        assert rows is not None
-        arrays = [_token_array(name, value, vocab, row) for row, value in enumerate(rows)]
-    else:
-        arrays = [_token_array(name, values, vocab, None)]
-    return np.concatenate(arrays), _offsets([len(array) for array in arrays])
-
-
-def _token_array(name: str, values: Any, vocab: int, row: int | None) -> npt.NDArray[np.int32]:
-    if values is None or len(values) == 0:
-        return np.empty(0, np.int32)
-    array = np.asarray(values)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise ParameterTypeError(f"{name} must hold integers, got {values!r:.80}{at_row(row)}")
-    bad = (array < 0) | (array >= vocab)
-    if bad.any():
-        raise ParameterError(f"{name} must hold token ids in [0, {vocab}), got {array[bad][0]}{at_row(row)}")
-    return array.astype(np.int32)
-
-
-def _offsets(lengths: list[int]) -> npt.NDArray[np.int64]:
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(np.array(lengths, np.int64), dtype=np.int64)])
-
-
-def _bitmask(values: Any, batch: int, vocab: int) -> npt.NDArray[np.int32] | None:
-    """int32 [1 or batch, words]."""
-    if values is None:
-        return None
-    mask = np.asarray(values)
-    words = (vocab + 31) // 32
-    if mask.dtype != np.int32:
-        raise ParameterTypeError(f"token_bitmask must be int32, got {mask.dtype}")
-    if mask.shape not in ((words,), (batch, words)):
-        raise ParameterError(f"token_bitmask must have the shape ({words},) or ({batch}, {words}), got {mask.shape}")
-    return np.ascontiguousarray(np.atleast_2d(mask))

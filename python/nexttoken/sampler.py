@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from nexttoken import _core
 from nexttoken.exceptions import ParameterError, ParameterTypeError
-from nexttoken.ops import _bitmask, _token_array
 from nexttoken.params import SamplingParams, check_logit_bias, check_number, check_seed, check_token, is_integer
+from nexttoken.per_row import bitmask, token_array
 
 FinishReason = Literal["stop", "length", "error"]
 
@@ -162,8 +162,8 @@ class Sampler:
         )
         return self._core.add(
             request,
-            _token_array("prompt_token_ids", prompt_token_ids, self.vocab_size, None).tolist(),
-            _token_array("output_token_ids", output_token_ids, self.vocab_size, None).tolist(),
+            token_array("prompt_token_ids", prompt_token_ids, self.vocab_size, None).tolist(),
+            token_array("output_token_ids", output_token_ids, self.vocab_size, None).tolist(),
             check_seed(params.seed),
             check_number("sequence_index", sequence_index),
         )
@@ -238,7 +238,7 @@ class Sampler:
                 raise ParameterError(f"logits must have one line per row ({len(which)}), got {view.batch_size}")
             logits_rows = range(len(which))
         if token_bitmask is not None:
-            token_bitmask = _bitmask(token_bitmask, len(which), self.vocab_size)
+            token_bitmask = bitmask(token_bitmask, len(which), self.vocab_size)
             if token_bitmask is not None and len(token_bitmask) != len(which):
                 token_bitmask = np.repeat(token_bitmask, len(which), axis=0)
         try:
