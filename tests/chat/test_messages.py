@@ -1,0 +1,163 @@
+"""The messages of a request: roles, contents, names, function calls, and which message is at fault."""
+
+from __future__ import annotations
+
+import pytest
+from openai.types.chat import ChatCompletionMessage
+
+from nexttoken.chat.messages import parse_messages
+from nexttoken.exceptions import BadRequestError
+
+USER = {"role": "user", "content": "x"}
+CALL = {"name": "weather", "arguments": '{"town": "Ulm"}'}
+
+
+def refused(message):
+    """The refusal of `message` as the third of a conversation."""
+    with pytest.raises(BadRequestError) as caught:
+        parse_messages([USER, USER, message])
+    return caught.value
+
+
+def taken(message):
+    return parse_messages([USER, message])[1]
+
+
+@pytest.mark.parametrize("value", ["Hello!", 5, True, {}, {"role": "user", "content": "x"}])
+def test_messages_of_the_wrong_type(value, refusal):
+    assert refusal(messages=value).param == "messages"
+
+
+def test_no_messages(refusal):
+    error = refusal(messages=[])
+    assert (error.param, error.code) == ("messages", "empty_array")
+
+
+@pytest.mark.parametrize("value", ["x", 5, None, [], ["user", "x"]])
+def test_a_message_of_the_wrong_type(value):
+    assert refused(value).param == "messages.[2]"
+
+
+@pytest.mark.parametrize("role", ["system", "user", "assistant"])
+def test_roles(role):
+    assert taken({"role": role, "content": "x"}) == {"role": role, "content": "x"}
+
+
+@pytest.mark.parametrize("role", ["x", "User", "USER", "", " user", "tool", "developer"])
+def test_unknown_roles(role):
+    error = refused({"role": role, "content": "x"})
+    assert error.message == (f"'{role}' is not one of ['system', 'assistant', 'user', 'function'] - 'messages.2.role'")
+    assert error.code is None
+
+
+@pytest.mark.parametrize("role", [None, 5, ["user"], True])
+def test_roles_of_the_wrong_type(role):
+    assert refused({"role": role, "content": "x"}).param == "messages.[2].role"
+    assert refused({"content": "x"}).param == "messages.[2].role"
+
+
+@pytest.mark.parametrize("role", ["system", "user", "function", "assistant"])
+@pytest.mark.parametrize("content", [{}, {"content": None}])
+def test_content_is_required(role, content):
+    error = refused({"role": role, "name": "f", **content})
+    assert error.message == "Invalid value for 'content': expected a string, got null."
+    assert error.param == "messages.[2].content"
+
+
+@pytest.mark.parametrize("content", [5, True, ["x"], {"text": "x"}, [{"type": "text", "text": "x"}], b"x"])
+def test_content_of_the_wrong_type(content):
+    assert refused({"role": "user", "content": content}).param == "messages.[2].content"
+
+
+def test_content_that_is_half_a_character():
+    error = refused({"role": "user", "content": "ab\ud83d"})
+    assert error.param == "messages.[2].content"
+    assert "surrogate at character 2" in error.message
+
+
+@pytest.mark.parametrize("content", ["", " ", "\n\n", "\0", "😀", "x" * 100_000])
+def test_content_is_kept_as_it_is(content):
+    assert taken({"role": "user", "content": content})["content"] == content
+
+
+@pytest.mark.parametrize("content", [{}, {"content": None}, {"content": ""}, {"content": "x"}])
+def test_a_function_call_needs_no_content(content):
+    message = taken({"role": "assistant", "function_call": CALL, **content})
+    assert message == {"role": "assistant", "content": content.get("content"), "function_call": CALL}
+
+
+@pytest.mark.parametrize("role", ["user", "system", "function"])
+def test_only_the_assistant_calls_functions(role):
+    error = refused({"role": role, "content": "x", "name": "f", "function_call": CALL})
+    assert error.param == "messages.[2].function_call"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "weather",
+        5,
+        [],
+        {},
+        {"name": "f"},
+        {"arguments": "{}"},
+        {"name": None, "arguments": "{}"},
+        {"name": "f", "arguments": {}},
+        {"name": 5, "arguments": "{}"},
+        {"name": "f", "arguments": "{}", "id": "x"},
+    ],
+)
+def test_function_calls_that_are_not_right(call):
+    error = refused({"role": "assistant", "content": None, "function_call": call})
+    assert error.param.startswith("messages.[2].function_call")
+
+
+def test_a_function_needs_its_name():
+    for name in ({}, {"name": None}):
+        error = refused({"role": "function", "content": "21", **name})
+        assert error.message == ("Missing parameter 'name': messages with role 'function' must have a 'name'.")
+        assert error.param == "messages.[2].name"
+
+
+@pytest.mark.parametrize("name", ["f", "get_weather-2", "x" * 64])
+def test_names(name):
+    for role in ("user", "function", "assistant", "system"):
+        assert taken({"role": role, "content": "x", "name": name})["name"] == name
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65, "a b", "a.b", "ä", "x\n", 5, ["x"], True])
+def test_names_that_are_not_right(name):
+    assert refused({"role": "user", "content": "x", "name": name}).param == "messages.[2].name"
+
+
+@pytest.mark.parametrize("field", ["tool_calls", "tool_call_id", "refusal", "weight", "id", "Content"])
+def test_other_members_are_refused_by_name(field):
+    error = refused({**USER, field: "x"})
+    assert f"'{field}' was unexpected" in error.message
+    assert "messages.2" in error.message
+
+
+def test_an_answer_can_be_handed_back(ask, runtime):
+    """Clients append the message as an object, or as the dictionary it becomes, nulls and all."""
+    message = ask(runtime).choices[0].message
+    wanted = {"role": "assistant", "content": message.content}
+    official = ChatCompletionMessage.model_validate(
+        {"role": "assistant", "content": "x", "refusal": None, "annotations": [], "tool_calls": None}
+    )
+    assert taken(message) == wanted
+    assert taken(message.model_dump()) == wanted
+    assert taken(message.model_dump(exclude_none=True)) == wanted
+    assert taken(official) == {"role": "assistant", "content": "x"}
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [["assistant"], ["system", "system", "user"], ["user", "user"], ["assistant", "user", "assistant"], ["system"]],
+)
+def test_the_order_of_roles_is_free(roles, ask, runtime):
+    answer = ask(runtime, messages=[{"role": role, "content": "x"} for role in roles])
+    assert answer.choices[0].finish_reason == "stop"
+
+
+def test_messages_may_be_a_tuple(ask, runtime):
+    assert ask(runtime, messages=(USER,)).choices

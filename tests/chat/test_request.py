@@ -1,0 +1,241 @@
+"""The fields of a request: types, ranges, null, and names that are not known."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nexttoken.chat.request import parse_request
+from nexttoken.exceptions import BadRequestError, NotFoundError
+
+HELLO = [{"role": "user", "content": "Hello!"}]
+OPTIONAL = (
+    *("temperature", "top_p", "n", "stream", "stop", "max_tokens", "presence_penalty", "frequency_penalty"),
+    *("logit_bias", "user", "seed"),
+)
+LATER = (
+    *("functions", "function_call", "tools", "tool_choice", "parallel_tool_calls", "response_format", "logprobs"),
+    *("top_logprobs", "max_completion_tokens", "stream_options", "reasoning_effort", "metadata", "store"),
+    *("service_tier", "top_k", "min_p"),
+)
+HUGE = 10**5000  # too long for Python to print
+NUMBERS = {"temperature": (0, 2), "top_p": (0, 1), "presence_penalty": (-2, 2), "frequency_penalty": (-2, 2)}
+INTEGERS = {"n": (1, 128), "max_tokens": (1, None), "seed": (-(2**63), 2**63 - 1)}
+
+
+def parse(**fields):
+    return parse_request({"model": "m", "messages": HELLO, **fields})
+
+
+def test_defaults():
+    request = parse()
+    params = request.params
+    assert (params.temperature, params.top_p, params.n, params.stop, params.max_tokens) == (1, 1, 1, (), None)
+    assert (params.presence_penalty, params.frequency_penalty, params.logit_bias) == (0, 0, None)
+    assert (request.stream, request.user, params.seed) == (False, None, None)
+
+
+def test_null_is_the_default_of_every_optional_field():
+    assert parse(**dict.fromkeys(OPTIONAL)) == parse()
+
+
+@pytest.mark.parametrize("field", OPTIONAL)
+def test_null_is_accepted_by_the_function(field, ask, runtime):
+    assert ask(runtime, **{field: None}).choices[0].finish_reason == "stop"
+
+
+@pytest.mark.parametrize("field", ["model", "messages"])
+def test_null_is_refused_where_a_value_is_required(field, refusal, runtime):
+    with pytest.raises(BadRequestError) as caught:
+        parse_request({"model": runtime, "messages": HELLO, field: None})
+    assert caught.value.param == field
+
+
+@pytest.mark.parametrize("field", ["model", "messages"])
+def test_required_fields(field):
+    fields = {"model": "m", "messages": HELLO}
+    del fields[field]
+    with pytest.raises(BadRequestError, match=f"Missing required parameter: '{field}'") as caught:
+        parse_request(fields)
+    assert (caught.value.param, caught.value.code) == (field, "missing_required_parameter")
+
+
+@pytest.mark.parametrize("field", LATER)
+@pytest.mark.parametrize("value", [None, True, 1, "none", []])
+def test_other_fields_are_refused_by_name(field, value, refusal):
+    error = refusal(**{field: value})
+    assert error.message == f"Unrecognized request argument supplied: {field}"
+    assert (error.param, error.code) == (None, None)
+
+
+@pytest.mark.parametrize("field", NUMBERS)
+@pytest.mark.parametrize("value", [True, False, "1", [1], {}, b"1", 1j, math.nan])
+def test_numbers_of_the_wrong_type(field, value, refusal):
+    assert refusal(**{field: value}).param == field
+
+
+@pytest.mark.parametrize("field", NUMBERS)
+def test_numbers_at_the_ends_of_their_range(field, refusal):
+    low, high = NUMBERS[field]
+    for legal in (low, high, float(low), float(high), np.float32(high), Fraction(1, 2), 5e-324, 1e-300):
+        assert getattr(parse(**{field: legal}).params, field) == float(legal)
+    for value in (low - 1, math.nextafter(low, -math.inf), -math.inf, -HUGE):
+        error = refusal(**{field: value})
+        assert (error.param, error.code) == (field, "decimal_below_min_value")
+    for value in (high + 1, math.nextafter(high, math.inf), math.inf, HUGE):
+        error = refusal(**{field: value})
+        assert (error.param, error.code) == (field, "decimal_above_max_value")
+        assert f"Expected a value <= {high}, but got" in error.message
+
+
+@pytest.mark.parametrize("field", INTEGERS)
+@pytest.mark.parametrize("value", [True, False, "1", 1.5, math.nan, math.inf, [1], {}, "five"])
+def test_integers_of_the_wrong_type(field, value, refusal):
+    error = refusal(**{field: value})
+    assert (error.param, error.code) == (field, "invalid_type")
+
+
+@pytest.mark.parametrize("field", INTEGERS)
+def test_integers_at_the_ends_of_their_range(field, refusal):
+    low, high = INTEGERS[field]
+    for legal in (low, float(low), np.int64(low), 100) + (() if high is None else (high,)):
+        assert getattr(parse(**{field: legal}).params, field) == legal
+    for value in (low - 1, -HUGE):
+        error = refusal(**{field: value})
+        assert (error.param, error.code) == (field, "integer_below_min_value")
+    for value in (HUGE,) if high is None else (high + 1, HUGE):
+        assert refusal(**{field: value}).param == field
+
+
+def test_the_recorded_texts(refusal):
+    assert refusal(n=130).message == (
+        "Invalid 'n': integer above maximum value. Expected a value <= 128, but got 130 instead."
+    )
+    assert refusal(n=130).code == "integer_above_max_value"
+    error = refusal(stop=["a", "b", "c", "d", "e"])
+    assert error.message == (
+        "Invalid 'stop': array too long. Expected an array with maximum length 4, "
+        "but got an array with length 5 instead."
+    )
+    assert (error.param, error.code) == ("stop", "array_above_max_length")
+    assert refusal(max_tokens=0).message.endswith("Expected a value >= 1, but got 0 instead.")
+
+
+@pytest.mark.parametrize("value", [0, 1, "true", "yes", [], 1.0])
+def test_stream_is_a_boolean(value, refusal):
+    error = refusal(stream=value)
+    assert (error.param, error.code) == ("stream", "invalid_type")
+
+
+@pytest.mark.parametrize("value", [1, True, ["x"], {"id": 1}, b"x"])
+def test_user_is_a_string(value, refusal):
+    assert refusal(user=value).param == "user"
+
+
+def test_user_has_no_effect(ask, runtime, text_of):
+    assert text_of(ask(runtime, user="somebody", seed=1)) == text_of(ask(runtime, seed=1))
+
+
+@pytest.mark.parametrize("value", [1, True, {"a": 1}, b"x", 1.5])
+def test_stop_of_the_wrong_type(value, refusal):
+    assert refusal(stop=value).param == "stop"
+
+
+@pytest.mark.parametrize("value", [None, 1, b"x", ["x"]])
+def test_stop_elements_of_the_wrong_type(value, refusal):
+    assert refusal(stop=["x", value]).param == "stop[1]"
+
+
+def test_stop_that_is_empty(refusal):
+    assert refusal(stop="").param == "stop"
+    assert refusal(stop=["x", ""]).param == "stop[1]"
+    assert parse(stop=[]).params.stop == ()
+
+
+def test_stop_of_one_and_of_four():
+    assert parse(stop="x").params.stop == ("x",)
+    assert parse(stop=("a", "b", "c", "d")).params.stop == ("a", "b", "c", "d")
+
+
+@pytest.mark.parametrize("value", [[], "5", 5, [(1, 2)], True])
+def test_logit_bias_of_the_wrong_type(value, refusal):
+    assert refusal(logit_bias=value).param == "logit_bias"
+
+
+@pytest.mark.parametrize("key", ["AI", "-1", "1.5", "", " 5", "+5", "5_0", "٥", "0x5", -1, 1.5, True, None, (1,)])
+def test_logit_bias_keys_that_are_no_token_ids(key, refusal):
+    error = refusal(logit_bias={key: 1})
+    assert error.message == (
+        f"Invalid key in 'logit_bias': {key}. You should only be submitting non-negative integers."
+    )
+    assert (error.param, error.code) == ("logit_bias", None)
+
+
+@pytest.mark.parametrize("key", [258, "258", 2**31, str(10**12), 10**30, "9" * 500])
+def test_logit_bias_keys_beyond_the_vocabulary(key, refusal):
+    error = refusal(logit_bias={"1": 1, key: 1})
+    assert error.message.startswith(f"Invalid key in 'logit_bias': {str(key)[:64]}")
+    assert "Maximum value is " in error.message
+    assert (error.param, error.code) == ("logit_bias", None)
+
+
+def test_logit_bias_names_the_largest_token(refusal):
+    assert refusal(logit_bias={"258": 1}).message == "Invalid key in 'logit_bias': 258. Maximum value is 257."
+
+
+@pytest.mark.parametrize("value", [True, "5", None, [], math.nan, math.inf, 100.01, -101])
+def test_logit_bias_values(value, refusal):
+    for bias in (value, HUGE):
+        assert refusal(logit_bias={"65": bias}).param == "logit_bias.65"
+
+
+def test_logit_bias_of_one_token_twice(refusal):
+    for pair in ({5: 1, "5": 1}, {"5": 1, "05": 1}):
+        assert "Token 5 is given twice" in refusal(logit_bias=pair).message
+
+
+def test_logit_bias_of_every_token():
+    biases = {str(i): 100 - 200 * (i % 2) for i in range(400)}
+    assert parse(logit_bias=biases).params.logit_bias == {int(key): value for key, value in biases.items()}
+    assert parse(logit_bias={7: 0.5, np.int64(8): -100}).params.logit_bias == {7: 0.5, 8: -100}
+    assert parse(logit_bias={}).params.logit_bias == {}
+
+
+@pytest.mark.parametrize("value", [5, True, ["m"], {"name": "m"}, object()])
+def test_model_of_the_wrong_type(value, hello):
+    import nexttoken
+
+    with pytest.raises(BadRequestError) as caught:
+        nexttoken.chat_completion(model=value, messages=hello)
+    assert caught.value.param == "model"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("name", ["gpt-3.5-turbo", "", "no/such/directory", "x\0y", "m" * 5000])
+def test_unknown_model(name, stream, ask):
+    with pytest.raises(NotFoundError) as caught:
+        ask(name, stream=stream)
+    error = caught.value
+    assert (error.status_code, error.code, error.type) == (404, "model_not_found", "invalid_request_error")
+    assert error.message == f"The model `{name[:64]}{'...' * (len(name) > 64)}` does not exist."
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner, max_size=3)
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
+@given(st.dictionaries(st.sampled_from([*OPTIONAL, "messages", "model", "tools"]), json_values))
+def test_any_json_is_taken_or_refused(fields):
+    """Whatever comes, nothing but a request or a 400 comes out of it."""
+    with contextlib.suppress(BadRequestError):
+        request = parse_request({"model": "m", "messages": HELLO, **fields})
+        assert 0 <= request.params.temperature <= 2
+        assert 1 <= request.params.n <= 128
