@@ -85,7 +85,7 @@ def constant() -> Callable[..., ScriptedRuntime]:
 def echo() -> Callable[..., ScriptedRuntime]:
     """A runtime that repeats the last message; so that many callers at once can tell their answers apart."""
 
-    def echo(before: Callable[[str, int], None] = lambda text, step: None, **settings: Any) -> ScriptedRuntime:
+    def echo(**settings: Any) -> ScriptedRuntime:
         tokenizer = ByteTokenizer()
         begin, end = tokenizer.special_tokens["<|im_start|>"], tokenizer.special_tokens["<|im_end|>"]
 
@@ -93,7 +93,6 @@ def echo() -> Callable[..., ScriptedRuntime]:
             last = len(prompt) - prompt[::-1].index(end) - 1
             first = last - prompt[:last][::-1].index(begin)
             said = prompt[first + len("user\n") : last]
-            before(bytes(said).decode(), len(output))
             line = np.zeros(len(tokenizer.token_bytes), np.float32)
             line[said[len(output)] if len(output) < len(said) else end] = 60
             return line
