@@ -163,5 +163,5 @@ def create(fields: Mapping[str, Any]) -> ChatCompletion | ChatCompletionStream:
     check_vocabulary(params, runtime.vocab_size)
     prompt = model.prompts.encode(request.messages)
     check_context(len(prompt), params.max_tokens, runtime.context_length)
-    answer = Answer(model.engine.submit(prompt, params), runtime.name, params.n, len(prompt))
+    answer = Answer(model.engine.submit(prompt, params), model.name, params.n, len(prompt))
     return ChatCompletionStream(answer) if request.stream else complete(answer)

@@ -16,6 +16,7 @@ from nexttoken.runtimes.base import Runtime
 
 __all__ = ["ChatModel", "find_model"]
 
+_EMBEDDED_NAMES = {os.path.realpath(path): name for name, path in EMBEDDED.items()}
 _ATTRIBUTE = "_nexttoken_chat_model"
 _lock = threading.Lock()
 _loaded: dict[str, ChatModel] = {}
@@ -24,9 +25,12 @@ _loaded: dict[str, ChatModel] = {}
 class ChatModel:
     """A runtime made ready for conversations: one engine, which all its callers share, and its template."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, name: str | None = None) -> None:
         tokenizer = runtime.tokenizer
-        template = ChatTemplate(runtime.chat_template, getattr(tokenizer, "special_token_names", None))
+        # Not part of the protocol, because many runtimes and tokenizers have no use for them.
+        names = getattr(runtime, "special_token_names", None)
+        template = ChatTemplate(runtime.chat_template, names)
+        self.name = name or runtime.name
         self.runtime = runtime
         self.engine = Engine(runtime, strip_leading_space=getattr(tokenizer, "strip_leading_space", False))
         self.prompts = PromptEncoder(template, tokenizer, FunctionMessages(template))
@@ -51,7 +55,7 @@ def find_model(model: Any) -> ChatModel:
         If the directory's files are not what they should be.
     """
     if isinstance(model, (str, os.PathLike)):
-        return _load(os.fspath(model))
+        return _load(os.fsdecode(model))
     if isinstance(model, Runtime):
         return _adopt(model)
     raise invalid_type("model", "the name of a model, a directory or a runtime", model)
@@ -65,9 +69,9 @@ def _load(name: str) -> ChatModel:
     with _lock:
         if path not in _loaded:
             # Here and not above: a runtime of the caller's own needs none of the packages this one does.
-            from nexttoken.runtimes.numpy_llama import load
+            from nexttoken.runtimes.numpy_llama import NumpyLlama
 
-            _loaded[path] = ChatModel(load(path))
+            _loaded[path] = ChatModel(NumpyLlama(path), _EMBEDDED_NAMES.get(path))
         return _loaded[path]
 
 
