@@ -4,6 +4,8 @@ import json
 
 import nexttoken
 from nexttoken.chat import sse
+from nexttoken.models import EMBEDDED
+from nexttoken.text import load_tokenizer
 
 HELLO = [{"role": "user", "content": "Hello!"}]
 
@@ -37,8 +39,17 @@ for choice in answer.choices:
     print(f"{choice.index} ({choice.finish_reason}): {choice.message.content}")
 print(answer.usage)
 
-heading("Counting, with a stop, a banned first token, penalties and a limit")
-count = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Count from 1 to 9."}]
-first_token = 0  # replaced below by the first token of the plain answer
-plain = nexttoken.chat_completion(model="tiny-chat", messages=count, temperature=0)
-print("plain:    ", plain.choices[0].message.content)
+heading("A token banned, a stop string, penalties and a limit")
+question = {"model": "tiny-chat", "messages": [{"role": "user", "content": "What is the capital of France?"}]}
+tokenizer = load_tokenizer(EMBEDDED["tiny-chat"])
+settings = {
+    "temperature": 0,
+    "logit_bias": {str(tokenizer.encode(" Paris")[0]): -100},
+    "stop": ["!", "?"],
+    "presence_penalty": 0.5,
+    "frequency_penalty": 1.0,
+    "max_tokens": 24,
+}
+print("plain:", nexttoken.chat_completion(temperature=0, **question).choices[0].message.content)
+print("with: ", nexttoken.chat_completion(**question, **settings).choices[0].message.content)
+print("in:   ", json.dumps(settings))
