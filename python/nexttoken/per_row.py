@@ -5,7 +5,7 @@ Names, ranges and messages are those of `params.py`; here each error also says a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,10 @@ def _rows_of(name: str, values: Any, batch: int) -> Sequence[Any] | npt.NDArray[
     """The values per row, or None where `values` is one value for all."""
     if hasattr(values, "__array__"):  # torch tensors, too
         values = np.asarray(values)
-    if values is None or isinstance(values, (str, bytes, Mapping)) or np.isscalar(values) or np.ndim(values) == 0:
+    # Not np.ndim: rows of histories are of different lengths.
+    if isinstance(values, (str, bytes, Mapping, Set)) or not hasattr(values, "__len__"):
+        return None
+    if getattr(values, "ndim", 1) == 0:
         return None
     if len(values) != batch:
         raise ParameterError(f"{name} must be one value or one per row ({batch}), got {len(values)}")
@@ -79,14 +82,18 @@ def token_lists(name: str, values: Any, batch: int, vocab: int) -> tuple[npt.NDA
         return np.empty(0, np.int32), _offsets([0])
     if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__len__"):
         raise ParameterTypeError(f"{name} must be a sequence of token ids or one per row, got {values!r}")
-    nested = np.ndim(values) == 2 if isinstance(values, np.ndarray) else any(hasattr(v, "__len__") for v in values)
+    if hasattr(values, "__array__"):
+        values = np.asarray(values)
+        nested = values.ndim == 2
+    else:
+        nested = any(value is None or hasattr(value, "__len__") for value in values)
     if nested:
         rows = _rows_of(name, values, batch)
         assert rows is not None
         arrays = [token_array(name, value, vocab, row) for row, value in enumerate(rows)]
     else:
         arrays = [token_array(name, values, vocab, None)]
-    return np.concatenate(arrays), _offsets([len(array) for array in arrays])
+    return np.concatenate([np.empty(0, np.int32), *arrays]), _offsets([len(array) for array in arrays])
 
 
 def token_array(name: str, values: Any, vocab: int, row: int | None) -> npt.NDArray[np.int32]:
