@@ -20,7 +20,7 @@ NEXTTOKEN_HD uint32_t OrderKey(float z) {
 NEXTTOKEN_HD uint64_t CeilOfProduct(double fraction, uint64_t mass) {
   uint64_t bits;
   memcpy(&bits, &fraction, sizeof bits);
-  const int biased = static_cast<int>(bits >> 52);  // fraction >= 0: no sign bit
+  const int biased = static_cast<int>(bits >> 52) & 0x7ff;  // without the sign: -0.0 is 0
   const uint64_t mantissa = (bits & 0xfffffffffffffu) | (biased ? uint64_t{1} << 52 : 0);
   const int shift = 1075 - (biased ? biased : 1);  // fraction = mantissa * 2^-shift; shift >= 52
   const unsigned __int128 product = static_cast<unsigned __int128>(mantissa) * mass;  // below 2^115
