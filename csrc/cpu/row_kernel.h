@@ -307,18 +307,21 @@ LogSoftmax Normalize(const float* z, const uint64_t* weights, int32_t vocab_size
   return softmax;
 }
 
-// The best tokens by (logit descending, id ascending).
+// The best tokens by (logit descending, id ascending); those of probability 0 are never among them.
 struct TopList {
   int32_t count = 0;
   int32_t tokens[kMaxTopLogprobs];
   float logits[kMaxTopLogprobs];
 
-  void Fill(const float* z, const uint64_t* weights, int32_t vocab_size, int32_t capacity) {
+  void Fill(const float* z, const uint64_t* weights, int32_t vocab_size, float max, int32_t capacity) {
     count = 0;
     if (capacity <= 0) return;
+    // Beside a +inf every finite logit has probability 0.
+    const float impossible =
+        max > FloatFromBits(kInfinityBits - 1) ? FloatFromBits(kInfinityBits - 1) : kNegativeInfinity;
     for (int32_t i = 0; i < vocab_size; ++i) {
       if (count == capacity && !(z[i] > logits[count - 1])) continue;
-      if (z[i] == kNegativeInfinity || (weights && !weights[i])) continue;
+      if (!(z[i] > impossible) || (weights && !weights[i])) continue;
       if (count < capacity) ++count;
       int32_t place = count - 1;
       for (; place > 0 && z[i] > logits[place - 1]; --place) {
@@ -365,7 +368,7 @@ void SampleRow(const RowInput& input, const RowOutput& output, void* memory) {
   TopList top;
   if (wants_logprobs && raw) {
     softmax = Normalize(z, nullptr, vocab_size, CanonicalMax(vocab_size, z), 1.0);
-    top.Fill(z, nullptr, vocab_size, params.logprobs);
+    top.Fill(z, nullptr, vocab_size, softmax.max, params.logprobs);
   }
 
   if (input.token_bitmask) ApplyBitmask(input.token_bitmask, vocab_size, z);
@@ -387,7 +390,7 @@ void SampleRow(const RowInput& input, const RowOutput& output, void* memory) {
   if (wants_logprobs && !raw) {
     const double temperature = greedy ? 1.0 : static_cast<double>(params.temperature);
     softmax = Normalize(z, kept, vocab_size, max, temperature);
-    top.Fill(z, kept, vocab_size, params.logprobs);
+    top.Fill(z, kept, vocab_size, softmax.max, params.logprobs);
   }
 
   if (output.token_ids) {
