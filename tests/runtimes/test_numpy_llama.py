@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from nexttoken.exceptions import ModelFileError, ParameterError
+from nexttoken.runtimes import numpy_llama
 from nexttoken.runtimes.base import Runtime
 from nexttoken.runtimes.model_files import read_tensors
 from nexttoken.runtimes.numpy_llama import NumpyLlama
@@ -25,8 +26,14 @@ def tokens(count: int, seed: int = 1) -> list[int]:
     return np.random.default_rng(seed).integers(0, 258, count).tolist()
 
 
+@pytest.fixture(params=[400_000, 2_000, 0], ids=["small", "cut", "large"])
+def matrix_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the matrices count as small: all of them, all after the output matrix is cut, or none."""
+    monkeypatch.setattr(numpy_llama, "_SMALL_MATRIX", request.param)
+
+
 @pytest.fixture
-def runtime(write_model: WriteModel) -> NumpyLlama:
+def runtime(write_model: WriteModel, matrix_size: None) -> NumpyLlama:
     return NumpyLlama(write_model()[0])
 
 
@@ -47,7 +54,9 @@ def runtime(write_model: WriteModel) -> NumpyLlama:
     ],
     ids=lambda changes: "-".join(changes) or "plain",
 )
-def test_logits_are_those_of_the_architecture(write_model: WriteModel, changes: dict[str, Any]) -> None:
+def test_logits_are_those_of_the_architecture(
+    write_model: WriteModel, matrix_size: None, changes: dict[str, Any]
+) -> None:
     directory, config, tensors = write_model(**changes)
     runtime = NumpyLlama(directory)
     ids = tokens(40)

@@ -28,6 +28,12 @@ from nexttoken.text import load_tokenizer
 # Long prompts are read in pieces, so that the attention weights of a layer stay a few megabytes.
 _TOKENS_AT_ONCE = 256
 
+# OpenBLAS spreads a product over threads and waits for all of them: for a single row where the matrix has
+# about half a million numbers (its issue 2846), for several rows nearly always. On a busy machine one such wait
+# is longer than a small model's whole step. So a matrix of up to this size is multiplied row by row, and a
+# small model's output matrix is cut to it.
+_SMALL_MATRIX = 400_000
+
 
 class NumpyLlama:
     """A Llama model read from a directory in the Hugging Face layout, computed in float32.
@@ -68,9 +74,11 @@ class NumpyLlama:
             raise ModelFileError(
                 f"expected one model.safetensors in {directory}, got weights in several files"
             )
-        self._embedding, self._layers, self._last_norm, self._head = read_weights(
+        self._embedding, self._layers, self._last_norm, head = read_weights(
             directory / "model.safetensors", shape
         )
+        width = max(1, _SMALL_MATRIX // shape.hidden) if head.size < 10 * _SMALL_MATRIX else shape.vocab
+        self._heads = [head[:, start : start + width] for start in range(0, shape.vocab, width)]
         # Rounded to float32 where transformers rounds: a frequency one unit off is a wrong angle far out.
         exponents = np.arange(0, shape.head_size, 2, dtype=np.float32) / np.float32(shape.head_size)
         powers = (shape.rope_theta ** exponents.astype(np.float64)).astype(np.float32)
@@ -179,24 +187,23 @@ class NumpyLlama:
 
         x: Floats = self._embedding[token_ids]
         for index, layer in enumerate(self._layers):
-            qkv = _normalized(x, shape.rms_norm_eps) @ layer.qkv
+            qkv = _product(_normalized(x, shape.rms_norm_eps), layer.qkv)
             qkv = qkv.reshape(sequences, tokens, turned + shape.kv_heads, shape.head_size)
             qkv[:, :, :turned].view(np.complex64)[...] *= turns
             for i, cache in enumerate(caches):
                 queries, keys, values = qkv[i, :, :heads], qkv[i, :, heads:turned], qkv[i, :, turned:]
                 attended[i] = cache.attend(index, queries, keys, values)
-            x += attended.reshape(sequences, tokens, heads * shape.head_size) @ layer.output
+            x += _product(attended.reshape(sequences, tokens, heads * shape.head_size), layer.output)
 
-            gate_up = _normalized(x, shape.rms_norm_eps) @ layer.gate_up
+            gate_up = _product(_normalized(x, shape.rms_norm_eps), layer.gate_up)
             gate, up = gate_up[..., : shape.intermediate], gate_up[..., shape.intermediate :]
-            x += (gate / (1 + np.exp(-gate)) * up) @ layer.down
+            x += _product(gate / (1 + np.exp(-gate)) * up, layer.down)
         return x
 
     def _logits(self, x: Floats) -> Floats:
         """Hidden states [sequences, 1, hidden] to logits [sequences, vocab]."""
         x = _normalized(x, self._shape.rms_norm_eps) * self._last_norm
-        logits: Floats = x @ self._head
-        return logits[:, 0]
+        return np.concatenate([(x @ head)[:, 0] for head in self._heads], axis=1)
 
     def _checked(self, token_ids: Sequence[int]) -> npt.NDArray[np.intp]:
         ids = np.asarray(token_ids, dtype=np.intp)
@@ -220,6 +227,14 @@ def _normalized(x: Floats, eps: float) -> Floats:
     mean_square = np.einsum("...i,...i->...", x, x) / np.float32(x.shape[-1])
     normalized: Floats = x / np.sqrt(mean_square + np.float32(eps))[..., None]
     return normalized
+
+
+def _product(x: Floats, matrix: Floats) -> Floats:
+    """Rows `x` [sequences, tokens, inputs] times `matrix` [inputs, outputs]."""
+    if matrix.size > _SMALL_MATRIX:
+        return x @ matrix
+    product: Floats = (x[:, :, None] @ matrix)[:, :, 0]
+    return product
 
 
 class Cache:
@@ -263,13 +278,13 @@ class Cache:
         all_keys[:, start:] = keys.swapaxes(0, 1)
         all_values[:, start:] = values.swapaxes(0, 1)
 
-        rows = queries.swapaxes(0, 1).reshape(kv_heads, -1, head_size)
-        weights: Floats = rows @ all_keys.swapaxes(1, 2)  # [kv_heads, heads of each * tokens, length]
+        grouped = queries.reshape(tokens, kv_heads, heads // kv_heads, head_size)
+        weights: Floats = grouped @ all_keys.swapaxes(1, 2)  # [tokens, kv_heads, heads of each, length]
         if tokens > 1:
             future = np.triu(np.full((tokens, tokens), -np.inf, np.float32), k=1)
-            weights.reshape(kv_heads, -1, tokens, self.length)[..., start:] += future
+            weights[..., start:] += future[:, None, None]
         weights -= weights.max(axis=-1, keepdims=True)
         np.exp(weights, out=weights)
         weights /= weights.sum(axis=-1, keepdims=True)
-        attended: Floats = (weights @ all_values).reshape(heads, tokens, head_size).swapaxes(0, 1)
+        attended: Floats = (weights @ all_values).reshape(queries.shape)
         return attended
