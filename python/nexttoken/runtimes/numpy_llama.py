@@ -29,8 +29,8 @@ from nexttoken.text import load_tokenizer
 _TOKENS_AT_ONCE = 256
 
 # OpenBLAS spreads a product over threads and waits for all of them: for a single row where the matrix has
-# about half a million numbers (its issue 2846), for several rows nearly always. On a busy machine one such wait
-# is longer than a small model's whole step. So a matrix of up to this size is multiplied row by row, and a
+# about half a million numbers (its issue 2846), for several rows nearly always. On a busy machine one such
+# wait is longer than a small model's whole step. So a matrix of up to this size is multiplied row by row, and a
 # small model's output matrix is cut to it.
 _SMALL_MATRIX = 400_000
 
