@@ -56,9 +56,7 @@ def random_tensors(config: dict[str, Any], seed: int = 0) -> Tensors:
     if not config["tie_word_embeddings"]:
         shapes["lm_head.weight"] = (vocab, hidden)
     return {
-        name: (rng.standard_normal(shape) * (0.3 if len(shape) == 2 else 0.2) + (len(shape) == 1)).astype(
-            "f4"
-        )
+        name: (rng.standard_normal(shape) * (0.3 if len(shape) == 2 else 0.2) + (len(shape) == 1)).astype("f4")
         for name, shape in shapes.items()
     }
 
@@ -113,9 +111,7 @@ def write_model(tmp_path: Path) -> WriteModel:
     return write
 
 
-def expected_logits(
-    config: dict[str, Any], tensors: Tensors, token_ids: list[int]
-) -> npt.NDArray[np.float64]:
+def expected_logits(config: dict[str, Any], tensors: Tensors, token_ids: list[int]) -> npt.NDArray[np.float64]:
     """Logits [tokens, vocab] after each token, in float64 and as the architecture is written down.
 
     No cache, no merged matrices, rotation by halves: nothing in common with the runtime but the weights.

@@ -183,9 +183,7 @@ def test_a_sequence_may_fill_the_context_and_no_more(write_model: WriteModel) ->
         (lambda r: r.decode([7], [1]), "no sequence 7"),
     ],
 )
-def test_bad_calls_are_refused(
-    runtime: NumpyLlama, call: Callable[[NumpyLlama], object], message: str
-) -> None:
+def test_bad_calls_are_refused(runtime: NumpyLlama, call: Callable[[NumpyLlama], object], message: str) -> None:
     first, _ = runtime.prefill([1, 2, 3])
     assert first == 0
     with pytest.raises(ParameterError, match=message):
@@ -215,9 +213,15 @@ def test_generation_config_says_what_ends_an_answer(write_model: WriteModel) -> 
     assert NumpyLlama(directory).eos_token_ids == (256,)
 
 
-@pytest.mark.parametrize(
-    "template", ["T", [{"name": "tool", "template": "U"}, {"name": "default", "template": "T"}]]
-)
+def test_templates_may_call_special_tokens_by_name(write_model: WriteModel) -> None:
+    directory, _, _ = write_model()
+    assert NumpyLlama(directory).special_token_names == {}
+    config = {"bos_token": None, "eos_token": "<|im_end|>", "pad_token": {"content": "<|pad|>"}, "add_bos_token": True}
+    (directory / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert NumpyLlama(directory).special_token_names == {"eos_token": "<|im_end|>", "pad_token": "<|pad|>"}
+
+
+@pytest.mark.parametrize("template", ["T", [{"name": "tool", "template": "U"}, {"name": "default", "template": "T"}]])
 def test_chat_template_of_the_tokenizer_config(write_model: WriteModel, template: Any) -> None:
     directory, _, _ = write_model()
     (directory / "chat_template.jinja").unlink()
@@ -226,9 +230,7 @@ def test_chat_template_of_the_tokenizer_config(write_model: WriteModel, template
     assert NumpyLlama(directory).chat_template == "T"
 
 
-@pytest.mark.parametrize(
-    "missing", ["config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja"]
-)
+@pytest.mark.parametrize("missing", ["config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja"])
 def test_missing_files_are_named(write_model: WriteModel, missing: str) -> None:
     directory, _, _ = write_model()
     (directory / missing).unlink()

@@ -29,9 +29,7 @@ ROUNDING = 1e-4
     ids=["plain", "untied", "rope_parameters"],
 )
 @pytest.mark.parametrize("dtype", ["F32", "BF16"])
-def test_logits_are_those_of_transformers(
-    write_model: WriteModel, dtype: str, changes: dict[str, Any]
-) -> None:
+def test_logits_are_those_of_transformers(write_model: WriteModel, dtype: str, changes: dict[str, Any]) -> None:
     directory, _, _ = write_model(dtype, architectures=["LlamaForCausalLM"], **changes)
     model = transformers.LlamaForCausalLM.from_pretrained(directory, dtype=torch.float32)
     ids = np.random.default_rng(1).integers(0, 258, 400).tolist()

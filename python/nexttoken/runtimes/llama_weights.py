@@ -74,9 +74,7 @@ def read_shape(config: Mapping[str, Any], path: Path) -> Shape:
     }
     for key, (got, computed) in asked.items():
         if got != computed:
-            raise ModelFileError(
-                f"expected {key} in {path} to be {computed!r}, got {got!r}: not computed here"
-            )
+            raise ModelFileError(f"expected {key} in {path} to be {computed!r}, got {got!r}: not computed here")
     hidden, heads = (positive_integer(config, key, path) for key in ("hidden_size", "num_attention_heads"))
     return Shape(
         layers=positive_integer(config, "num_hidden_layers", path),
@@ -144,9 +142,7 @@ def read_weights(path: Path, shape: Shape) -> tuple[Floats, list[Layer], Floats,
     last_norm = take("model.norm.weight", shape.hidden)
     head = embedding if shape.tied else take("lm_head.weight", shape.vocab, shape.hidden)
     # A tied head may be stored twice, and old files hold the rotation's constants.
-    unused = [
-        name for name in tensors if name != "lm_head.weight" and not name.endswith("rotary_emb.inv_freq")
-    ]
+    unused = [name for name in tensors if name != "lm_head.weight" and not name.endswith("rotary_emb.inv_freq")]
     if unused:
         raise ModelFileError(f"expected only the tensors of a Llama in {path}, got {unused[0]} too")
     return embedding, layers, last_norm, head.T

@@ -71,6 +71,17 @@ def read_chat_template(directory: Path) -> str:
     return template
 
 
+def read_special_token_names(directory: Path) -> dict[str, str]:
+    """What chat templates call special tokens by: ``bos_token``, ``eos_token`` and the like, and their text."""
+    path = directory / "tokenizer_config.json"
+    names = {}
+    for name, token in (read_json(path) if path.exists() else {}).items():
+        text = token.get("content") if isinstance(token, dict) else token
+        if name.endswith("_token") and isinstance(text, str):
+            names[name] = text
+    return names
+
+
 def read_eos_token_ids(directory: Path, config: Mapping[str, Any]) -> tuple[int, ...]:
     """The tokens that end an answer, from ``generation_config.json`` if it says, else from `config`."""
     path = directory / "generation_config.json"

@@ -22,7 +22,12 @@ import numpy.typing as npt
 
 from nexttoken.exceptions import ModelFileError, ParameterError
 from nexttoken.runtimes.llama_weights import Floats, Shape, read_shape, read_weights
-from nexttoken.runtimes.model_files import read_chat_template, read_eos_token_ids, read_json
+from nexttoken.runtimes.model_files import (
+    read_chat_template,
+    read_eos_token_ids,
+    read_json,
+    read_special_token_names,
+)
 from nexttoken.text import load_tokenizer
 
 # Long prompts are read in pieces, so that the attention weights of a layer stay a few megabytes.
@@ -63,6 +68,7 @@ class NumpyLlama:
         self.context_length = shape.context
         self.eos_token_ids = read_eos_token_ids(directory, config)
         self.chat_template = read_chat_template(directory)
+        self.special_token_names = read_special_token_names(directory)
         self.tokenizer = load_tokenizer(directory)
         self.vocab_size = self.tokenizer.vocab_size
         if self.vocab_size > shape.vocab:
@@ -71,12 +77,8 @@ class NumpyLlama:
                 f"as config.json says, got {self.vocab_size}"
             )
         if (directory / "model.safetensors.index.json").exists():
-            raise ModelFileError(
-                f"expected one model.safetensors in {directory}, got weights in several files"
-            )
-        self._embedding, self._layers, self._last_norm, head = read_weights(
-            directory / "model.safetensors", shape
-        )
+            raise ModelFileError(f"expected one model.safetensors in {directory}, got weights in several files")
+        self._embedding, self._layers, self._last_norm, head = read_weights(directory / "model.safetensors", shape)
         width = max(1, _SMALL_MATRIX // shape.hidden) if head.size < 10 * _SMALL_MATRIX else shape.vocab
         self._heads = [head[:, start : start + width] for start in range(0, shape.vocab, width)]
         # Rounded to float32 where transformers rounds: a frequency one unit off is a wrong angle far out.
@@ -153,8 +155,7 @@ class NumpyLlama:
         ids = self._checked(token_ids)
         if len(ids) != len(sequences) or len(set(sequences)) != len(sequences):
             raise ParameterError(
-                f"expected different sequences and one token for each, "
-                f"got {len(ids)} tokens for {list(sequences)}"
+                f"expected different sequences and one token for each, got {len(ids)} tokens for {list(sequences)}"
             )
         caches = [self._cache(sequence) for sequence in sequences]
         for sequence, cache in zip(sequences, caches, strict=True):
@@ -210,9 +211,7 @@ class NumpyLlama:
         outside = np.flatnonzero((ids < 0) | (ids >= self._shape.vocab))
         if outside.size:
             i = int(outside[0])
-            raise ParameterError(
-                f"token ids must be in [0, {self._shape.vocab}), got {ids[i]} at position {i}"
-            )
+            raise ParameterError(f"token ids must be in [0, {self._shape.vocab}), got {ids[i]} at position {i}")
         return ids
 
     def _cache(self, sequence: int) -> Cache:
