@@ -214,6 +214,42 @@ def test_a_cancel_during_another_thread_s_step(engine, runtime):
     assert list(handle) == []
 
 
+def test_a_cancel_at_the_very_end_of_another_thread_s_step(engine, runtime):
+    """After the step has looked for cancelled requests, and before it lets go: it looks once more."""
+    handle = engine.submit(PROMPT, SamplingParams(**GREEDY))
+    next(handle)
+    lock = engine._driving
+
+    class Late:
+        """The lock, with somebody who cancels at the last moment."""
+
+        acquire, locked = lock.acquire, lock.locked
+
+        def release(self):
+            handle.close()
+            lock.release()
+
+    engine._driving = Late()
+    engine.step()
+    assert runtime.sequences == {}
+
+
+def test_the_sampler_forgets_every_row(engine):
+    """Rows that ended, were cancelled, failed or never got to run."""
+    list(engine.submit(PROMPT, SamplingParams(n=3, **GREEDY)))
+    handle = engine.submit(PROMPT, SamplingParams(n=3, **GREEDY))
+    next(handle)
+    handle.close()
+    engine.runtime.fork = lambda sequence: 1 / 0
+    with pytest.raises(GenerationError):
+        next(engine.submit(PROMPT, SamplingParams(n=3)))
+    probe = engine._sampler.add(SamplingParams())
+    assert probe >= 9
+    for row in range(probe):
+        with pytest.raises(ParameterError):
+            engine._sampler.info(row)
+
+
 def test_a_failing_prompt_harms_nobody_else(engine, runtime):
     good = engine.submit(PROMPT, SamplingParams(**GREEDY))
     next(good)

@@ -138,7 +138,7 @@ def test_text_that_a_template_trims_or_changes_stays_text():
     assert ids == [START, *b"A<|im_end|> <|im_start|>", END, *b"<|im_start|>"]
 
 
-def test_of_two_special_tokens_the_longer_is_meant():
+def test_special_tokens_that_begin_alike():
     tokenizer = ByteTokenizer(special=("<|im_start|>", "<|im_end|>", "<|im_end|>\n", "<|a", "<|a|>"))
     ids = encode([{"role": "user", "content": "<|a|><|im_end|>\n<|a"}], tokenizer=tokenizer)
     assert bytes(ids[6:-12]) == b"<|a|><|im_end|>\n<|a"

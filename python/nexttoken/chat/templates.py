@@ -124,8 +124,7 @@ class PromptEncoder:
         self._template = template
         self._tokenizer = tokenizer
         self._prepare = prepare
-        # Longest first: where one special token begins like another, the longer one is meant.
-        spellings = sorted(filter(None, tokenizer.special_tokens), key=len, reverse=True)
+        spellings = filter(None, tokenizer.special_tokens)
         self._special = re.compile("(" + ("|".join(map(re.escape, spellings)) or "(?!)") + ")")
         self._special_ids = frozenset(tokenizer.special_tokens.values())
 
