@@ -1,0 +1,147 @@
+// Several callers at once: the pool, targets and thread counts that change meanwhile, samplers that are shared.
+//
+// Every result must be what one thread alone gets. Run under ThreadSanitizer this also shows unguarded accesses.
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "nexttoken/sample.h"
+#include "nexttoken/sampler.h"
+#include "targets.h"
+#include "thread_pool.h"
+
+namespace {
+
+using namespace nexttoken;
+
+constexpr int32_t kVocab = 300;
+constexpr int kRows = 12;
+constexpr int kCallers = 4;
+constexpr int kSteps = 60;
+
+void Require(bool condition, const char* what) {
+  if (condition) return;
+  std::fprintf(stderr, "%s\n", what);
+  std::abort();
+}
+
+std::vector<float> MakeLogits() {
+  std::vector<float> logits(kRows * kVocab);
+  uint32_t state = 1;
+  for (float& z : logits) {
+    state = state * 1664525u + 1013904223u;
+    z = static_cast<float>(state >> 20) / 512.0f;
+  }
+  return logits;
+}
+
+LogitsView View(const std::vector<float>& logits, int64_t rows) {
+  return {logits.data(), rows, kVocab, kVocab, 1, DType::kFloat32};
+}
+
+std::vector<int32_t> Draw(const std::vector<float>& logits, uint64_t step) {
+  std::vector<RowInput> inputs(kRows);
+  std::vector<RowOutput> outputs(kRows);
+  std::vector<int32_t> token_ids(kRows, -2);
+  for (int i = 0; i < kRows; ++i) {
+    inputs[i].logits = View(logits, kRows).Row(i);
+    inputs[i].params.top_p = 0.9;
+    inputs[i].params.seed = static_cast<uint64_t>(i);
+    inputs[i].step = step;
+    outputs[i].token_ids = &token_ids[i];
+  }
+  SampleRows(inputs.data(), outputs.data(), kRows);
+  return token_ids;
+}
+
+void TestFunctions(const std::vector<float>& logits) {
+  std::vector<std::vector<int32_t>> alone;
+  for (int step = 0; step < kSteps; ++step) alone.push_back(Draw(logits, static_cast<uint64_t>(step)));
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < kCallers; ++caller) {
+    callers.emplace_back([&, caller] {
+      for (int step = 0; step < kSteps; ++step) {
+        if (caller == 0) SetNumThreads(1 + step % 4);
+        if (caller == 1) SetTarget(RunnableTargets()[static_cast<size_t>(step) % RunnableTargets().size()]);
+        Require(Draw(logits, static_cast<uint64_t>(step)) == alone[static_cast<size_t>(step)], "a draw differs");
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+}
+
+std::unique_ptr<Sampler> MakeSampler() {
+  std::vector<std::string> bytes(kVocab);
+  for (int32_t i = 0; i < kVocab; ++i) bytes[static_cast<size_t>(i)] = std::string(1, static_cast<char>('a' + i % 26));
+  return std::make_unique<Sampler>(kVocab, bytes, std::vector<int32_t>{0}, false);
+}
+
+std::shared_ptr<const Request> MakeRequest() {
+  auto request = std::make_shared<Request>();
+  request->params.presence_penalty = 0.5f;
+  request->params.logprobs = 2;
+  request->stops = std::make_shared<const StopAutomaton>(std::vector<std::string_view>{"xyz"});
+  request->min_tokens = 3;
+  return request;
+}
+
+// One step of one row; its token, or -1 when it has ended.
+int32_t StepOne(Sampler* sampler, const std::vector<float>& logits, int64_t row, int64_t line, std::string* text) {
+  int32_t token = -1, top[2];
+  Status status;
+  FinishReason finish;
+  float logprob, top_logprobs[2];
+  std::vector<std::string> released(1);
+  const StepOutput output{&token, &status, &finish, &logprob, top, top_logprobs, 2, &released};
+  sampler->Step(View(logits, kRows), {row}, {line}, nullptr, output);
+  *text += released[0];
+  return finish == FinishReason::kNone ? token : -1;
+}
+
+std::string Tell(Sampler* sampler, const std::vector<float>& logits, int64_t row, int64_t line) {
+  std::string text;
+  for (int step = 0; step < kSteps && StepOne(sampler, logits, row, line, &text) >= 0; ++step) sampler->ActiveRows();
+  sampler->Info(row);
+  return text;
+}
+
+void TestSampler(const std::vector<float>& logits) {
+  const auto request = MakeRequest();
+  std::vector<std::string> alone;
+  for (int caller = 0; caller < kCallers; ++caller) {
+    const auto sampler = MakeSampler();
+    alone.push_back(
+        Tell(sampler.get(), logits, sampler->Add(request, {1, 2}, {}, 7, static_cast<uint32_t>(caller)), caller));
+  }
+  const auto shared = MakeSampler();
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < kCallers; ++caller) {
+    callers.emplace_back([&, caller] {
+      for (int round = 0; round < 4; ++round) {
+        const int64_t row = shared->Add(request, {1, 2}, {}, 7, static_cast<uint32_t>(caller));
+        const int64_t fork = shared->Fork(row, 1)[0];
+        Require(Tell(shared.get(), logits, row, caller) == alone[static_cast<size_t>(caller)], "a text differs");
+        shared->Remove(fork);
+        shared->Remove(row);
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  Require(shared->ActiveRows().empty(), "a row is left");
+}
+
+}  // namespace
+
+int main() {
+  const std::vector<float> logits = MakeLogits();
+  TestFunctions(logits);
+  SetNumThreads(3);
+  TestSampler(logits);
+  std::printf("%d callers\n", kCallers);
+  return 0;
+}
