@@ -6,8 +6,10 @@
 //
 // Bounds, tested in tests/contract/test_weight.py:
 //   * P(f) is within 2^-22.6 (relative) of 2^f over [-1/2, 1/2], evaluation rounding included, and P(0) = 1;
-//   * P never decreases over the 2^24 + 1 grid values of f, and P(1/2) = 2 P(-1/2), so the weight never decreases as t
-//     grows, the seams between integers included;
+//   * P never decreases over the 2^24 + 1 multiples of 2^-24, and P(1/2) = 2 P(-1/2): up to t = -1/2 the weight never
+//     decreases as t grows, the seams between integers included. Above -1/2, where float32 is finer than that, a weight
+//     may be less than that of a smaller t, by one unit in the last place of P (2^18) at most. Nothing ranks by weight;
+//   * both are tested for every t, in tests/cpp/weights_main.cc;
 //   * truncation takes less than 1 from each weight: less than vocab_size * 2^-42 of the largest.
 #pragma once
 
