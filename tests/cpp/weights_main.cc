@@ -16,7 +16,9 @@ void Require(bool condition, const char* what, float t) {
   std::abort();
 }
 
-uint64_t Weight(float t) { return WeightOf(t, 0.0f, 1.0f); }
+uint64_t Weight(float t) {
+  return WeightOf(t, 0.0f, 1.0f);
+}
 
 }  // namespace
 
