@@ -15,7 +15,12 @@ from typing import Any, Protocol, runtime_checkable
 
 @runtime_checkable
 class Tokenizer(Protocol):
-    """Text to token ids, and each token's exact bytes."""
+    """Text to token ids, and each token's exact bytes.
+
+    Two further members are looked at where they exist: ``strip_leading_space`` (bool), for vocabularies that put a
+    space before the first word of an answer, and ``special_token_names`` (mapping such as ``bos_token`` to its text),
+    for chat templates that call special tokens by name.
+    """
 
     @property
     def special_tokens(self) -> Mapping[str, int]:

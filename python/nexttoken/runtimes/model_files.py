@@ -1,7 +1,6 @@
 """The files of a model directory in the Hugging Face layout, read with errors that name the file.
 
-Tensors are read without the safetensors package, which gives NumPy no bfloat16. The format is a length, a
-JSON header and the bytes.
+Tensors are taken from the safetensors package as bytes, because it gives NumPy no bfloat16.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nexttoken.exceptions import ModelFileError
+from nexttoken.extras import require
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -101,32 +101,22 @@ def read_tensors(path: Path) -> dict[str, npt.NDArray[np.float32]]:
     ModelFileError
         The file is missing, is no safetensors file, or holds other than float32, float16 and bfloat16.
     """
+    safetensors = require("safetensors", "chat")
     try:
-        data = np.memmap(path, dtype=np.uint8, mode="r")
-    except (OSError, ValueError) as error:  # ValueError: an empty file
-        raise ModelFileError(f"expected a safetensors file at {path}: {error}") from error
-    try:
-        header_bytes = int(data[:8].view("<u8")[0])
-        header = json.loads(data[8 : 8 + header_bytes].tobytes())
-        header.pop("__metadata__", None)
-        body = data[8 + header_bytes :]
-        return {name: _read_tensor(body, **entry) for name, entry in header.items()}
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        return {name: _to_float32(**entry) for name, entry in safetensors.deserialize(path.read_bytes())}
+    except OSError as error:
+        raise ModelFileError(f"expected {path.name} in {path.parent}: {error.strerror}") from error
+    except (safetensors.SafetensorError, ValueError) as error:
         raise ModelFileError(f"expected a safetensors file at {path}: {error}") from error
 
 
-def _read_tensor(
-    body: npt.NDArray[np.uint8], *, dtype: str, shape: list[int], data_offsets: list[int]
-) -> npt.NDArray[np.float32]:
-    start, stop = data_offsets
-    raw = body[start:stop]
-    size = {"F32": 4, "F16": 2, "BF16": 2}.get(dtype)
-    if size is None:
-        raise ValueError(f"tensors must be F32, F16 or BF16, got {dtype}")
-    if dtype == "BF16":  # the upper half of a float32
-        values = (raw.view("<u2").astype(np.uint32) << 16).view(np.float32)
+def _to_float32(*, dtype: str, shape: list[int], data: bytes) -> npt.NDArray[np.float32]:
+    if dtype == "BF16":  # the upper half of a float32; NumPy has no such type
+        values = (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
+    elif dtype in ("F16", "F32"):
+        values = np.frombuffer(data, "<f2" if dtype == "F16" else "<f4").astype(np.float32)
     else:
-        values = raw.view("<f4" if dtype == "F32" else "<f2").astype(np.float32)
+        raise ValueError(f"tensors must be F32, F16 or BF16, got {dtype}")
     return values.reshape(shape)
 
 
