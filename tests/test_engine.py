@@ -250,6 +250,21 @@ def test_the_sampler_forgets_every_row(engine):
             engine._sampler.info(row)
 
 
+@pytest.mark.parametrize("readers", [2, 6])
+def test_several_threads_may_read_one_handle(readers):
+    """Each event goes to one of them."""
+    engine = Engine(ScriptedRuntime(["abcdefgh" * 100]))
+    handle = engine.submit(PROMPT, SamplingParams(**GREEDY))
+    read = [[] for _ in range(readers)]
+    threads = [threading.Thread(target=events.extend, args=(handle,)) for events in read]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sum(map(len, read)) == 801
+    assert sorted("".join(event.text for events in read for event in events)) == sorted("abcdefgh" * 100)
+
+
 def test_a_failing_prompt_harms_nobody_else(engine, runtime):
     good = engine.submit(PROMPT, SamplingParams(**GREEDY))
     next(good)

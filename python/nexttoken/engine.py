@@ -16,6 +16,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from nexttoken.exceptions import GenerationError, ParameterError
 from nexttoken.ops import Status
 from nexttoken.params import SamplingParams
@@ -94,11 +96,14 @@ class Handle(Iterator[Event]):
 
     def __next__(self) -> Event:
         request = self._request
-        self._engine._wait(request)
-        if request.events and not request.cancelled:
-            return request.events.popleft()
-        if request.error is not None and not request.cancelled:
-            raise request.error
+        while not request.cancelled:
+            self._engine._wait(request)
+            with contextlib.suppress(IndexError):  # another reader of this handle may have been quicker
+                return request.events.popleft()
+            if request.error is not None:
+                raise request.error
+            if request.over:
+                break
         raise StopIteration
 
     def close(self) -> None:
@@ -278,10 +283,10 @@ class Engine:
 
     def _publish(self, rows: list[_Row], result: StepResult) -> None:
         """Hand out a step's tokens, after freeing the rows that ended: who sees the end may count on that."""
-        for row, status in zip(rows, result.status, strict=True):
-            if status != Status.OK and row.request.error is None:
-                what = _STATUS_TEXTS.get(Status(status), Status(status).name)
-                self._fail(row.request, f"choice {row.index} cannot go on: {what}")
+        for bad in np.flatnonzero(result.status):
+            row, status = rows[bad], Status(result.status[bad])
+            if row.request.error is None:
+                self._fail(row.request, f"choice {row.index} cannot go on: {_STATUS_TEXTS.get(status, status.name)}")
         good = [(place, row) for place, row in enumerate(rows) if row.request.error is None]
         self._leave([row for place, row in good if result.finish_reason[place] is not None])
         for place, row in good:

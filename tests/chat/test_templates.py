@@ -34,6 +34,11 @@ def test_the_generation_prompt_is_asked_for():
     assert render("{{ add_generation_prompt }}") == "True"
 
 
+def test_what_is_not_given_is_none():
+    """Templates ask `tools is not none`, which an undefined name would be."""
+    assert render("{{ tools is none }}{{ documents is none }}{{ bos_token is defined }}") == "TrueTrueFalse"
+
+
 def test_names_of_special_tokens():
     assert render("{{ bos_token }}{{ messages[0].role }}{{ eos_token }}", bos_token="<s>") == "<s>user"
 

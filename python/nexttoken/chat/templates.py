@@ -96,7 +96,10 @@ class ChatTemplate:
             If the template refuses the messages or stumbles over them.
         """
         try:
-            return self._template.render(messages=messages, add_generation_prompt=True, **self._names)
+            # Templates ask whether `tools` and `documents` are none, which what is not there is not.
+            return self._template.render(
+                messages=messages, tools=None, documents=None, add_generation_prompt=True, **self._names
+            )
         except Exception as error:  # whatever it was, these messages cannot be served
             what = str(error) or type(error).__name__
             raise BadRequestError(
