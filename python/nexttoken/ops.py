@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from nexttoken import _core
 from nexttoken.exceptions import ParameterError
-from nexttoken.params import LogprobsMode, PenaltyScope, check_choice, check_number
+from nexttoken.params import LogprobsMode, PenaltyScope, at_row, check_choice, check_number
 from nexttoken.per_row import bias_lists, bitmask, per_row, per_row_seeds, token_lists
 
 _NO_LOGPROBS = -1
@@ -243,7 +243,8 @@ def _prepare(
     check_choice("penalty_scope", penalty_scope, ("output", "prompt_and_output"))
     indices = per_row("sequence_index", sequence_index, batch)
     if n - 1 + int(indices.max(initial=0)) >= 2**32:
-        raise ParameterError(f"sequence_index + n must be at most 2**32, got {int(indices.max())} + {n}")
+        where = at_row(int(indices.argmax()) if len(indices) > 1 else None)
+        raise ParameterError(f"sequence_index + n must be at most 2**32, got {int(indices.max())} + {n}{where}")
     return _core.BatchParams(
         per_row("temperature", temperature, batch),
         per_row("top_p", top_p, batch),

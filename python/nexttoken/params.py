@@ -63,6 +63,13 @@ def is_integer(value: object) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
 
 
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an integer or a fraction beyond float64
+        return math.nan
+
+
 def check_number(name: str, value: Any, row: int | None = None) -> Any:
     """`value` as a Python number if it is legal for the parameter `name`.
 
@@ -78,7 +85,7 @@ def check_number(name: str, value: Any, row: int | None = None) -> Any:
     fits = is_integer(value) or (not wanted.integer and isinstance(value, numbers.Real))
     if not fits or isinstance(value, (bool, np.bool_)):
         raise ParameterTypeError(f"{name} must be {kind}, got {value!r}{at_row(row)}")
-    number = int(value) if wanted.integer else float(value)
+    number = int(value) if wanted.integer else _as_float(value)
     if not wanted.legal(number):
         raise ParameterError(f"{name} must be {wanted.expected}, got {value!r}{at_row(row)}")
     return number
@@ -129,7 +136,7 @@ def check_logit_bias(bias: Any, vocab_size: int | None, row: int | None = None) 
             raise ParameterError(f"logit_bias must name each token once, got {token} twice{at_row(row)}")
         if not isinstance(value, numbers.Real) or isinstance(value, (bool, np.bool_)):
             raise ParameterTypeError(f"logit_bias must hold numbers, got {value!r} for token {token}{at_row(row)}")
-        number = float(value)
+        number = _as_float(value)
         if not (abs(number) <= _FLOAT32_MAX or number == -math.inf):
             raise ParameterError(
                 f"logit_bias must be finite in float32 or -inf, got {value!r} for token {token}{at_row(row)}"

@@ -56,6 +56,8 @@ def per_row_seeds(values: Any, batch: int) -> npt.NDArray[np.uint64]:
         return np.array([check_seed(None) for _ in range(batch)], np.uint64)
     rows = _rows_of("seed", values, batch)
     if rows is None:
+        if hasattr(values, "__array__"):
+            values = np.asarray(values)[()]
         return np.full(batch, check_seed(values), np.uint64)
     return np.array([check_seed(value, row) for row, value in enumerate(rows)], np.uint64)
 
