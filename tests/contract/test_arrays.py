@@ -1,0 +1,196 @@
+"""Arrays from elsewhere: DLPack, the buffer protocol, torch. Borrowed, read in place, given back."""
+
+from __future__ import annotations
+
+import array
+import gc
+import sys
+import weakref
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import nexttoken
+from contract import dlpack
+from contract.dlpack import BFLOAT, CUDA, CUDA_HOST, INT, OldProducer, Producer
+from nexttoken import ParameterError, ParameterTypeError, _core, ops
+
+ROWS, V = 3, 50
+
+
+@pytest.fixture
+def logits() -> npt.NDArray[np.float32]:
+    return np.random.default_rng(1).normal(0, 3, (ROWS, V)).astype(np.float32)
+
+
+def tokens(logits: Any) -> list[int]:
+    return [int(token) for token in nexttoken.sample(logits, seed=[1, 2, 3], top_p=0.9).token_ids]
+
+
+class Wrapped:
+    """Only `__dlpack__` and its device; NumPy does the work."""
+
+    def __init__(self, inner: npt.NDArray[Any]) -> None:
+        self.inner = inner
+
+    def __dlpack__(self, **keywords: Any) -> object:
+        return self.inner.__dlpack__(**keywords)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.inner.__dlpack_device__()
+
+
+def test_dlpack_of_numpy(logits: npt.NDArray[np.float32]) -> None:
+    wanted = tokens(logits)
+    assert tokens(Wrapped(logits)) == wanted
+    assert tokens(Wrapped(np.asfortranarray(logits))) == wanted
+    assert tokens(Wrapped(np.repeat(logits, 2, axis=1)[:, ::2])) == wanted
+    half = logits.astype(np.float16)
+    assert tokens(Wrapped(half)) == tokens(half)
+    one = nexttoken.sample(Wrapped(logits[1]), seed=2, top_p=0.9)
+    assert one.token_ids.tolist() == [wanted[1]]
+
+
+@pytest.mark.parametrize("version", [None, (1, 0), (1, 9)])
+def test_dlpack_by_hand(logits: npt.NDArray[np.float32], version: tuple[int, int] | None) -> None:
+    wanted = tokens(logits)
+    dense = Producer(logits.reshape(-1), (ROWS, V), version=version)  # no strides: rows one after the other
+    assert tokens(dense) == wanted
+    backwards = Producer(
+        logits[::-1, ::-1].reshape(-1).copy(), (ROWS, V), (-V, -1), version=version, byte_offset=(ROWS * V - 1) * 4
+    )
+    assert tokens(backwards) == wanted
+    assert tokens(OldProducer(logits.reshape(-1), (ROWS, V))) == wanted
+    pinned = Producer(logits.reshape(-1), (ROWS, V), device=CUDA_HOST, version=version)
+    assert tokens(pinned) == wanted
+    short = logits.astype(ml_dtypes.bfloat16)
+    assert tokens(Producer(dlpack.memory(short), (ROWS, V), code=BFLOAT, version=version)) == tokens(short)
+    assert (dense.lent, dense.given_back) == (backwards.lent, backwards.given_back) == (1, 1)
+
+
+def test_an_empty_dlpack_batch() -> None:
+    producer = Producer(np.zeros(1, np.float32), (0, V))
+    assert nexttoken.sample(producer).token_ids.shape == (0,)
+    assert producer.given_back == 1
+
+
+@pytest.mark.parametrize(
+    ("keywords", "error", "message"),
+    [
+        ({"code": INT}, ParameterTypeError, "got int32"),
+        ({"bits": 64}, ParameterTypeError, "got float64"),
+        ({"bits": 16, "lanes": 2}, ParameterTypeError, "got float16"),
+        ({"code": 17, "bits": 8}, ParameterTypeError, "got type 8"),
+        ({"code": 5, "bits": 64}, ParameterTypeError, "got complex64"),
+    ],
+)
+def test_what_is_refused_is_given_back(keywords: Any, error: type[Exception], message: str) -> None:
+    producer = Producer(np.zeros(2 * V, np.float32), (2, V), **keywords)
+    with pytest.raises(error, match=rf"^logits must be float32, float16 or bfloat16, {message}"):
+        nexttoken.sample(producer)
+    assert producer.given_back == 1
+
+
+@pytest.mark.parametrize("shape", [(), (2, 5, 10), (0,)])
+def test_shapes_that_are_refused_are_given_back(shape: tuple[int, ...]) -> None:
+    producer = Producer(np.zeros(100, np.float32), shape)
+    with pytest.raises(ParameterError, match=r"^logits must have "):
+        nexttoken.sample(producer)
+    assert producer.given_back == 1
+
+
+def test_refused_parameters_give_logits_back() -> None:
+    producer = Producer(np.zeros(V, np.float32), (V,))
+    with pytest.raises(ParameterError, match=r"^top_p must"):
+        nexttoken.sample(producer, top_p=2)
+    gc.collect()
+    assert producer.given_back == 1
+
+
+@pytest.mark.parametrize("device", [CUDA, 10, 13])
+def test_memory_of_a_device_is_not_touched(device: int) -> None:
+    producer = Producer(np.zeros(V, np.float32), (V,), device=device)
+    with pytest.raises(ParameterTypeError, match=f"^logits must be in host memory.*, got DLPack device type {device}$"):
+        nexttoken.sample(producer)
+    assert producer.lent == 0
+
+
+def test_other_versions_of_dlpack_are_refused() -> None:
+    with pytest.raises(ParameterTypeError, match=r"^logits must come by DLPack 1.x, got version 2$"):
+        nexttoken.sample(Producer(np.zeros(V, np.float32), (V,), version=(2, 0)))
+
+
+def test_a_producer_that_gives_no_capsule() -> None:
+    class Liar:
+        def __dlpack__(self, **keywords: Any) -> object:
+            return 5
+
+    with pytest.raises(ParameterTypeError, match=r"^logits must give a DLPack capsule"):
+        nexttoken.sample(Liar())
+
+
+def test_a_producer_that_fails_says_why_itself() -> None:
+    class Failing:
+        def __dlpack__(self, **keywords: Any) -> object:
+            raise BufferError("not now")
+
+    with pytest.raises(BufferError, match="not now"):
+        nexttoken.sample(Failing())
+
+
+def test_buffers(logits: npt.NDArray[np.float32]) -> None:
+    wanted = tokens(logits)
+    row = array.array("f", logits[1].tolist())
+    assert nexttoken.sample(row, seed=2, top_p=0.9).token_ids.tolist() == [wanted[1]]
+    assert tokens(memoryview(logits)) == wanted
+    assert tokens(memoryview(logits).toreadonly()) == wanted
+    half = logits.astype(np.float16)
+    assert tokens(memoryview(half)) == tokens(half)
+    assert tokens(memoryview(np.repeat(logits, 2, axis=1)[:, ::2])) == wanted
+    assert tokens(memoryview(logits[:, ::-1])) == tokens(logits[:, ::-1].copy())
+    with pytest.raises(ParameterTypeError, match=r"^logits must be float32.*, got a buffer of format d$"):
+        nexttoken.sample(array.array("d", [0.0]))
+    with pytest.raises(ParameterTypeError, match=r"^logits must be float32.*, got a buffer of format B$"):
+        nexttoken.sample(bytearray(8))
+
+
+@pytest.mark.parametrize("lend", [lambda x: x, Wrapped, memoryview], ids=["numpy", "dlpack", "buffer"])
+def test_logits_are_read_in_place_and_let_go(lend: Any, logits: npt.NDArray[np.float32]) -> None:
+    before = sys.getrefcount(logits)
+    view = _core.Logits(lend(logits))
+    params = ops._prepare(view, 0, 1, 0, 0, 0, 0, 1, None, None, None, None, np.zeros(ROWS, np.uint64), 0, 0, 1, None,
+                          "raw", "output")  # fmt: skip
+    for token in (7, 11):  # written after the view was made
+        logits[:, token] = 100 + token
+        assert _core.sample(view, params)[0][:, 0].tolist() == [token] * ROWS
+    del view
+    gc.collect()
+    assert sys.getrefcount(logits) == before
+
+
+def test_logits_stay_alive_while_a_view_does() -> None:
+    logits = np.full((1, V), 1.0, np.float32)
+    gone = weakref.ref(logits)
+    view = _core.Logits(logits)
+    del logits
+    gc.collect()
+    assert gone() is not None
+    del view
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_buffer_is_released() -> None:
+    row = array.array("f", [0.0] * V)
+    nexttoken.sample(row)
+    gc.collect()
+    row.append(0.0)  # fails while anything holds the buffer
+
+
+def test_subclasses_of_numpy_arrays(logits: npt.NDArray[np.float32], tmp_path: Any) -> None:
+    wanted = tokens(logits)
+    logits.tofile(tmp_path / "logits")
+    assert tokens(np.memmap(tmp_path / "logits", np.float32, "r", shape=(ROWS, V))) == wanted

@@ -1,0 +1,88 @@
+"""Torch in, torch out: every dtype and layout, without a copy, and nothing of torch is imported unless it is there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nexttoken
+
+torch: Any = pytest.importorskip("torch", reason="torch is an extra")
+
+ROWS, V = 3, 50
+
+
+@pytest.fixture
+def logits() -> Any:
+    return torch.from_numpy(np.random.default_rng(1).normal(0, 3, (ROWS, V)).astype(np.float32))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_tensors_in_tensors_out(logits: Any, dtype: str) -> None:
+    tensor = logits.to(getattr(torch, dtype))
+    result = nexttoken.sample(tensor, seed=[1, 2, 3], top_p=0.9, n=2, logprobs=3)
+    # The same numbers by way of NumPy; float32 holds both short dtypes exactly.
+    wanted = nexttoken.sample(tensor.to(torch.float32).numpy(), seed=[1, 2, 3], top_p=0.9, n=2, logprobs=3)
+    for name in ("token_ids", "status", "seed", "logprobs", "top_token_ids", "top_logprobs"):
+        assert isinstance(getattr(result, name), torch.Tensor), name
+        np.testing.assert_array_equal(getattr(result, name).numpy(), getattr(wanted, name))
+    assert result.token_ids.dtype == torch.int32
+    shape = nexttoken.distribution(tensor, top_p=0.9)
+    assert isinstance(shape.probs, torch.Tensor)
+    assert shape.probs.sum(1).tolist() == pytest.approx([1.0] * ROWS)
+
+
+def test_layouts(logits: Any) -> None:
+    wanted = nexttoken.sample(logits, seed=1).token_ids.tolist()
+    columns = logits.T.contiguous().T
+    spaced = logits.repeat_interleave(3, dim=1)[:, ::3]
+    padded = torch.nn.functional.pad(logits, (0, 7), value=float("nan"))[:, :V]
+    for tensor in (columns, spaced, padded, padded[:]):
+        assert not tensor.is_contiguous()
+        assert nexttoken.sample(tensor, seed=1).token_ids.tolist() == wanted
+    assert nexttoken.sample(logits[1:][0], seed=1).token_ids.tolist() == wanted[1:2]
+    assert nexttoken.sample(logits.expand(2, ROWS, V)[1], seed=1).token_ids.tolist() == wanted
+
+
+def test_the_tensor_is_not_modified(logits: Any) -> None:
+    before = logits.clone()
+    nexttoken.sample(logits, logit_bias={0: 5.0}, token_bitmask=np.array([-1, 0], np.int32))
+    assert torch.equal(logits, before)
+
+
+def test_values_per_row_may_be_tensors(logits: Any) -> None:
+    wanted = nexttoken.sample(logits, seed=[1, 2, 3], top_k=[1, 2, 3], output_token_ids=[[1], [2], [3]])
+    result = nexttoken.sample(
+        logits,
+        seed=torch.tensor([1, 2, 3]),
+        top_k=torch.tensor([1, 2, 3]),
+        output_token_ids=torch.tensor([[1], [2], [3]]),
+    )
+    assert torch.equal(result.token_ids, wanted.token_ids)
+
+
+def test_flushing_denormals_in_torch_changes_nothing() -> None:
+    logits = torch.tensor([0.0, 1e-45, 3e-45, -1e-45])
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor cannot flush denormals")
+    try:
+        flushed = nexttoken.sample(logits, temperature=0, logprobs=4).top_token_ids.tolist()
+    finally:
+        torch.set_flush_denormal(False)
+    assert flushed == [[2, 1, 0, 3]]
+
+
+def test_other_dtypes_are_refused(logits: Any) -> None:
+    with pytest.raises(nexttoken.ParameterTypeError, match=r"^logits must be float32.*, got float64$"):
+        nexttoken.sample(logits.double())
+    with pytest.raises(nexttoken.ParameterTypeError, match=r"^logits must be float32.*, got int64$"):
+        nexttoken.sample(logits.long())
+
+
+def test_torch_is_not_imported_by_us() -> None:
+    code = "import sys, numpy, nexttoken; nexttoken.sample(numpy.zeros(4, 'f')); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
