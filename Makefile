@@ -9,7 +9,7 @@ CORE := pyproject.toml constraints.txt CMakeLists.txt $(wildcard cmake/*) $(shel
 # C++ of ours, without vendored headers.
 CXX_OURS = $(shell find csrc tests/cpp tests/cuda -name '*.h' -o -name '*.cc' -o -name '*.cu' | grep -v third_party)
 
-.PHONY: run test test-all lint format stubs bench golden model build-cuda gpu-check clean help
+.PHONY: run test test-all test-slow test-cpp lint format stubs bench golden model build-cuda gpu-check clean help
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -19,6 +19,32 @@ run: $(VENV)/.chat  ## Build the library and send a first request to the embedde
 
 test: $(VENV)/.test  ## The fast tests
 	$(BIN)/python -m pytest -n auto -m "not slow"
+
+test-all: test-slow test-cpp  ## Everything: long statistics, heavy packages, sanitizers, emulated Arm, fuzzers
+
+test-slow: $(VENV)/.test $(VENV)/.transformers  ## All Python tests, with torch and transformers installed, and with an old NumPy
+	$(BIN)/python -m pytest -n auto
+	$(PYTHON) -m venv .venv-old && .venv-old/bin/python -m pip install -q 'numpy<2' pytest
+	$(PIP) --upgrade --target .venv-old/nexttoken --no-deps .
+	PYTHONPATH=.venv-old/nexttoken .venv-old/bin/python -m pytest -q -p no:cacheprovider tests/contract/test_golden.py
+
+# Cross-compiled and run by qemu-user where Debian's g++-aarch64-linux-gnu and qemu-user-static are installed.
+ARM := $(shell command -v aarch64-linux-gnu-g++ > /dev/null && command -v qemu-aarch64-static > /dev/null && echo aarch64)
+CLANG := $(firstword $(shell command -v clang++ clang++-18 clang++-16 clang++-14))
+FUZZ_SECONDS ?= 60
+
+test-cpp:  ## C++ tests plain, under ASan + UBSan, under TSan, on emulated Arm; then the fuzzers
+	$(if $(ARM),,@echo "skipped: aarch64 (needs aarch64-linux-gnu-g++ and qemu-aarch64-static)")
+	set -e; for preset in dev asan tsan $(ARM); do \
+	  cmake --preset $$preset > /dev/null; cmake --build build-$$preset -j 2; \
+	  ctest --test-dir build-$$preset --output-on-failure; done
+ifeq ($(CLANG),)
+	@echo "skipped: fuzzers (need clang with libFuzzer)"
+else
+	cmake --preset fuzz -DCMAKE_CXX_COMPILER=$(CLANG) > /dev/null && cmake --build build-fuzz -j 2
+	build-fuzz/tests/cpp/fuzz_sample -max_total_time=$(FUZZ_SECONDS) -max_len=600 -print_final_stats=1
+	build-fuzz/tests/cpp/fuzz_stop -max_total_time=$(FUZZ_SECONDS) -max_len=300 -print_final_stats=1
+endif
 
 lint: $(VENV)/.lint  ## Formatting, ruff, mypy (strict), stubs
 	$(BIN)/ruff format --check .
@@ -62,6 +88,6 @@ $(BIN)/python:
 	$(PIP) --upgrade pip
 
 # What each verb needs installed. The package is editable: a change of Python needs no new install, a change of the core does.
-$(VENV)/.chat $(VENV)/.test $(VENV)/.lint $(VENV)/.bench: $(VENV)/.%: $(CORE) | $(BIN)/python
+$(VENV)/.chat $(VENV)/.test $(VENV)/.lint $(VENV)/.bench $(VENV)/.transformers: $(VENV)/.%: $(CORE) | $(BIN)/python
 	$(PIP) -e '.[$*]'
 	@touch $@
