@@ -231,8 +231,25 @@ def test_info():
     assert facts["nexttoken"] == nexttoken.__version__
     assert facts["CPU targets"].split(", ") == nexttoken.targets()
     assert facts["extra chat"] == "installed"
-    assert "scripted" in facts["runtimes"].split(", ")
+    assert facts["runtime numpy_llama"] == facts["runtime scripted"] == "ready"
     assert "model tiny-chat" in facts
+
+
+def test_info_names_every_runtime_there_is():
+    """Each module with a class that meets the protocol is in the table, and nothing else is."""
+    import importlib
+    import pkgutil
+
+    import nexttoken.runtimes
+    from nexttoken.runtimes import RUNTIMES
+
+    def is_runtime(name):
+        module = importlib.import_module(f"nexttoken.runtimes.{name}")
+        own = [value for value in vars(module).values() if getattr(value, "__module__", None) == module.__name__]
+        return name != "base" and any(hasattr(value, "prefill") for value in own)
+
+    names = [module.name for module in pkgutil.iter_modules(nexttoken.runtimes.__path__)]
+    assert sorted(RUNTIMES) == sorted(filter(is_runtime, names))
 
 
 def test_a_reader_that_has_left():

@@ -7,13 +7,11 @@ import contextlib
 import io
 import json
 import os
-import pkgutil
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import nexttoken
-import nexttoken.runtimes
 from nexttoken.exceptions import (
     APIError,
     BadRequestError,
@@ -24,6 +22,7 @@ from nexttoken.exceptions import (
 )
 from nexttoken.extras import PACKAGES, missing
 from nexttoken.models import EMBEDDED
+from nexttoken.runtimes import RUNTIMES
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -224,13 +223,16 @@ def _info(arguments: argparse.Namespace) -> int:
 
 
 def _facts() -> dict[str, str]:
-    facts = {f"build {name}": str(value) for name, value in nexttoken.build_info().items() if name != "version"}
+    told = ("version", "targets")  # in lines of their own
+    build = nexttoken.build_info().items()
+    facts = {f"build {name}": str(value) for name, value in build if name not in told}
     facts = {"nexttoken": nexttoken.__version__, **facts, "CPU targets": ", ".join(nexttoken.targets())}
     for extra in PACKAGES:
         lacking = ", ".join(missing(extra))
         facts[f"extra {extra}"] = f"missing {lacking} (pip install 'nexttoken[{extra}]')" if lacking else "installed"
-    runtimes = {module.name for module in pkgutil.iter_modules(nexttoken.runtimes.__path__)} - {"base"}
-    facts["runtimes"] = ", ".join(sorted(runtimes))
+    for runtime, needed in RUNTIMES.items():
+        ready = needed is None or not missing(needed)
+        facts[f"runtime {runtime}"] = "ready" if ready else f"needs the extra {needed}"
     for name, path in EMBEDDED.items():
         files = [file for file in path.iterdir() if file.is_file()] if path.is_dir() else []
         size = sum(file.stat().st_size for file in files) / 2**20
