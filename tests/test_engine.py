@@ -130,6 +130,25 @@ def test_a_request_without_a_seed_gets_one_that_repeats_it():
     assert len({tuple(t for i, t in tokens if i == index) for index in range(3)}) == 3
 
 
+def test_logprobs_come_with_the_events_that_asked_for_them():
+    line = np.full(258, -np.inf, np.float32)
+    line[[65, 66, 67]] = np.log([0.5, 0.3, 0.2])
+    engine = Engine(ScriptedRuntime(lambda prompt, output: line))
+    params = {"temperature": 0, "max_tokens": 2}
+    handles = [engine.submit(PROMPT, SamplingParams(logprobs=k, n=2, **params)) for k in (None, 0, 2, 20)]
+    for handle in handles:  # all of them in one batch from here on
+        next(handle)
+    plain, none, two, all_three = ([*handle] for handle in handles)
+    assert [(event.logprob, event.top_logprobs) for event in plain] == [(None, ())] * 3
+    for event in none + two + all_three:
+        assert event.logprob == pytest.approx(np.log(0.5), abs=1e-5)
+    assert [event.top_logprobs for event in none] == [()] * 3
+    assert [[token for token, _ in event.top_logprobs] for event in two] == [[65, 66]] * 3
+    for event in all_three:
+        assert [token for token, _ in event.top_logprobs] == [65, 66, 67]
+        assert np.exp([value for _, value in event.top_logprobs]) == pytest.approx([0.5, 0.3, 0.2], abs=1e-5)
+
+
 def test_the_repetition_penalty_sees_the_prompt(engine):
     line = np.zeros(258, np.float32)
     line[[65, 66]] = [4.0, 3.0]

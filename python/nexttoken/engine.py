@@ -22,7 +22,7 @@ from nexttoken.exceptions import GenerationError, ParameterError
 from nexttoken.ops import Status
 from nexttoken.params import SamplingParams
 from nexttoken.runtimes.base import Runtime
-from nexttoken.sampler import Sampler, StepResult
+from nexttoken.sampler import FinishReason, Sampler, StepResult
 
 __all__ = ["Engine", "Event", "Handle"]
 
@@ -46,12 +46,18 @@ class Event:
         Text that is certain now; may be empty, because a stop string or a character may be half complete.
     finish_reason : str or None
         ``"stop"`` or ``"length"`` in the last event of a choice, else None.
+    logprob : float or None
+        Of the token, where the request asked for `logprobs`.
+    top_logprobs : tuple of (int, float)
+        The best tokens and their logprobs, best first, as many as the request asked for.
     """
 
     index: int
     token_id: int
     text: str
-    finish_reason: str | None
+    finish_reason: FinishReason | None
+    logprob: float | None = None
+    top_logprobs: tuple[tuple[int, float], ...] = ()
 
 
 @dataclasses.dataclass(slots=True)
@@ -293,7 +299,8 @@ class Engine:
             row.token_id = int(result.token_ids[place])
             finish_reason = result.finish_reason[place]
             text = result.text[place] if result.text else ""
-            row.request.events.append(Event(row.index, row.token_id, text, finish_reason))
+            logprobs = _logprobs(result, place, row.request.params.logprobs)
+            row.request.events.append(Event(row.index, row.token_id, text, finish_reason, *logprobs))
             if finish_reason is not None:
                 row.request.unfinished -= 1
 
@@ -332,3 +339,11 @@ class Engine:
                     self.runtime.free(row.sequence)
                 except Exception as error:  # the answer is whole, so its caller must not suffer for this
                     warnings.warn(f"the runtime could not free a sequence: {error!r}", RuntimeWarning, stacklevel=2)
+
+
+def _logprobs(result: StepResult, place: int, count: int | None) -> tuple[float | None, tuple[tuple[int, float], ...]]:
+    """An event's `logprob` and `top_logprobs`; the arrays are as wide as the row that asked for most."""
+    if count is None or result.logprobs is None:
+        return None, ()
+    pairs = zip(result.top_token_ids[place, :count], result.top_logprobs[place, :count], strict=True)
+    return float(result.logprobs[place]), tuple((int(token), float(value)) for token, value in pairs if token >= 0)

@@ -33,7 +33,7 @@ def test_no_messages(refusal):
     assert (error.param, error.code) == ("messages", "empty_array")
 
 
-@pytest.mark.parametrize("value", ["x", 5, None, [], ["user", "x"]])
+@pytest.mark.parametrize("value", ["x", 5, None, [], ["user", "x"], ChatCompletionMessage])
 def test_a_message_of_the_wrong_type(value):
     assert refused(value).param == "messages.[2]"
 

@@ -158,6 +158,13 @@ def test_stop_that_is_empty(refusal):
     assert parse(stop=[]).params.stop == ()
 
 
+def test_text_that_is_no_unicode(refusal):
+    """JSON may spell half of a surrogate pair; nothing can encode it."""
+    assert refusal(stop="a\ud800").param == "stop"
+    assert refusal(stop=["x", "\udfff"]).param == "stop[1]"
+    assert refusal(user="\ud83d").param == "user"
+
+
 def test_stop_of_one_and_of_four():
     assert parse(stop="x").params.stop == ("x",)
     assert parse(stop=("a", "b", "c", "d")).params.stop == ("a", "b", "c", "d")

@@ -50,7 +50,7 @@ def parse_messages(value: object) -> list[Message]:
 def _parse_message(index: int, value: Any) -> Message:
     at = f"messages.[{index}]"
     if not isinstance(value, Mapping):
-        if not hasattr(value, "model_dump"):
+        if isinstance(value, type) or not hasattr(value, "model_dump"):
             raise invalid_type(at, "an object", value)
         value = value.model_dump(exclude_unset=True)
     for key in value:
