@@ -175,7 +175,7 @@ def test_logit_bias_of_the_wrong_type(value, refusal):
     assert refusal(logit_bias=value).param == "logit_bias"
 
 
-@pytest.mark.parametrize("key", ["AI", "-1", "1.5", "", " 5", "+5", "5_0", "٥", "0x5", -1, 1.5, True, None, (1,)])
+@pytest.mark.parametrize("key", ["Hello", "-1", "1.5", "", " 5", "+5", "5_0", "٥", "0x5", -1, 1.5, True, None, (1,)])
 def test_logit_bias_keys_that_are_no_token_ids(key, refusal):
     error = refusal(logit_bias={key: 1})
     assert error.message == (
