@@ -31,7 +31,7 @@ answer = nexttoken.chat_completion(
     messages=[{"role": "user", "content": "Tell me a story."}],
     n=3,
     seed=7,
-    temperature=1.2,
+    temperature=0.8,
     top_p=0.95,
     max_tokens=40,
 )
