@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "nexttoken/views.h"
 #include "nexttoken/weight.h"
 
 namespace nexttoken {
@@ -31,8 +32,10 @@ struct RowParams {
   uint32_t sequence_index = 0;
 
   bool IsGreedy() const { return temperature < kGreedyTemperature; }
+  // By bits: it is asked where the caller's float environment is still on, and a subnormal penalty must not pass for 0.
   bool HasPenalties() const {
-    return presence_penalty != 0.0f || frequency_penalty != 0.0f || repetition_penalty != 1.0f;
+    return BitsOfFloat(presence_penalty) << 1 != 0 || BitsOfFloat(frequency_penalty) << 1 != 0 ||
+           BitsOfFloat(repetition_penalty) != BitsOfFloat(1.0f);
   }
 };
 
