@@ -11,6 +11,7 @@
 #include <vector>
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
+extern uint64_t fuzz_digest;
 
 int main(int argc, char** argv) {
   const std::string first = argc > 1 ? argv[1] : "";
@@ -30,6 +31,6 @@ int main(int argc, char** argv) {
     for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
     LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
   }
-  std::printf("%ld inputs\n", inputs);
+  std::printf("%ld inputs, digest %016llx\n", inputs, static_cast<unsigned long long>(fuzz_digest));
   return 0;
 }
