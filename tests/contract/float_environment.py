@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 AVAILABLE = platform.machine() in ("x86_64", "AMD64") and platform.libc_ver()[0] == "glibc"
 FLUSH_TO_ZERO, DENORMALS_ARE_ZERO = 0x8000, 0x0040
-TO_NEAREST, DOWN, UP, TO_ZERO = 0x0000, 0x2000, 0x4000, 0x6000
+DOWN, UP, TO_ZERO = 0x2000, 0x4000, 0x6000
+TRAPS = 0x0680  # the masks of invalid, division by zero and overflow
 _CONTROL = 0xFFC0  # without the sticky flags, which any arithmetic sets
 
 
@@ -29,13 +30,13 @@ def control_word() -> int:
 
 
 @contextmanager
-def control(word: int) -> Iterator[None]:
-    """The bits of `word` on top of the default; after it what was there before."""
+def control(word: int, unmask: int = 0) -> Iterator[None]:
+    """The bits of `word` on top of the default, without those of `unmask`; after it what was there before."""
     library = _library()
     environment = _Environment()
     library.fegetenv(ctypes.byref(environment))
     before = int(environment.mxcsr)
-    environment.mxcsr = 0x1F80 | word
+    environment.mxcsr = (0x1F80 | word) & ~unmask
     library.fesetenv(ctypes.byref(environment))
     try:
         yield

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -122,3 +126,22 @@ def test_a_flat_row_of_262144(value: float) -> None:
     compared: Counter[str] = Counter()
     expected = compare(batch, compared)
     assert (expected.weights > 0).sum() == np.ceil(0.3 * vocab)
+
+
+@pytest.mark.skipif(not float_environment.AVAILABLE, reason="sets MXCSR through glibc's fenv_t: x86-64 Linux only")
+def test_traps_of_the_caller_do_not_fire() -> None:
+    """A caller may have unmasked invalid, division by zero and overflow: rows with infinities raise all of them."""
+    code = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+import numpy as np, nexttoken
+from contract import float_environment
+rows = [[np.inf, 3e38, np.inf, -np.inf], [1e-45, 3e38, -3e38, 0], [np.nan, 0, 0, 0], [-np.inf] * 4]
+with float_environment.control(0, unmask=float_environment.TRAPS):
+    result = nexttoken.sample(np.array(rows, "f"), logprobs=2, frequency_penalty=-3e38, output_token_ids=[0, 0, 1])
+print(result.status.tolist())
+"""
+    for name in TARGETS:
+        environment = {**os.environ, "NEXTTOKEN_TARGET": name}
+        run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+        assert (run.returncode, run.stdout) == (0, "[0, 0, 1, 1]\n"), run.stderr
