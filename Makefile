@@ -26,7 +26,7 @@ test-slow: $(VENV)/.test $(VENV)/.transformers  ## All Python tests, with torch 
 	$(BIN)/python -m pytest -n auto
 	$(PYTHON) -m venv .venv-old && .venv-old/bin/python -m pip install -q 'numpy<2' pytest
 	$(PIP) --upgrade --target .venv-old/nexttoken --no-deps .
-	PYTHONPATH=.venv-old/nexttoken .venv-old/bin/python -m pytest -q -p no:cacheprovider tests/contract/test_golden.py
+	PYTHONPATH=.venv-old/nexttoken .venv-old/bin/python -m pytest -q -p no:cacheprovider tests/golden
 
 # Cross-compiled and run by qemu-user where Debian's g++-aarch64-linux-gnu and qemu-user-static are installed.
 ARM := $(shell command -v aarch64-linux-gnu-g++ > /dev/null && command -v qemu-aarch64-static > /dev/null && echo aarch64)
@@ -66,6 +66,9 @@ format: $(VENV)/.lint  ## Format Python and C++
 stubs: $(VENV)/.lint  ## Regenerate the stubs of the compiled core
 	$(BIN)/python -m pybind11_stubgen nexttoken._core -o $(VENV)/stubs > /dev/null
 	cp $(VENV)/stubs/nexttoken/_core.pyi python/nexttoken/_core.pyi
+
+golden: $(VENV)/.test  ## Write the golden files anew (a difference is a STREAM change)
+	$(BIN)/python tests/golden/streams.py
 
 # The arithmetic of the contract: nothing contracted, nothing flushed, division exact.
 NVCC_FLAGS = -std=c++17 -O2 -Icsrc/include --fmad=false -ftz=false -prec-div=true -prec-sqrt=true \
