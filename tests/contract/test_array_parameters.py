@@ -10,15 +10,12 @@ import numpy as np
 import pytest
 
 import nexttoken
+from contract.naming import brief
 from nexttoken import ParameterError, ParameterTypeError, Sampler, SamplingParams
 
 V = 40
 LOGITS = np.zeros((3, V), np.float32)
 ARRAYS = ["prompt_token_ids", "output_token_ids"]
-
-
-def brief(value: object) -> str:
-    return repr(value)[:24]
 
 
 @pytest.mark.parametrize("name", ARRAYS)

@@ -100,6 +100,13 @@ def test_frequency_has_two_roundings() -> None:
     assert best([0, logit, -1, -1], frequency_penalty=0.1, output_token_ids=[1, 1, 1]) == 0
 
 
+def test_counts_are_rounded_to_float32() -> None:
+    # 2**24 + 1 occurrences count as 2**24, the nearest float32 (ties to even): the difference is 0, and token 0 wins.
+    said = np.zeros(2**24 + 1, np.int32)
+    row = np.array([2**24, 0], np.float32)
+    assert nexttoken.sample(row, temperature=0, frequency_penalty=1.0, output_token_ids=said).token_ids.tolist() == [0]
+
+
 def test_both_zeros_are_one_value() -> None:
     assert best([-1, -0.0, 0.0, -1]) == 1
     assert weights([-1, -0.0, 0.0, -1], top_k=1) == [0, ONE, 0, 0]

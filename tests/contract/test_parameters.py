@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import nexttoken
+from contract.naming import brief
 from nexttoken import ParameterError, ParameterTypeError, Sampler, SamplingParams
 
 V = 40
@@ -62,10 +63,6 @@ OF_A_REQUEST = [name for name in NUMBERS if name not in ("sequence_index", "step
 
 CASES = [(name, value) for name, (legal, _, _) in NUMBERS.items() for value in legal]
 REFUSED = [(name, value, expected) for name, (_, refused, expected) in NUMBERS.items() for value in refused]
-
-
-def brief(value: object) -> str:
-    return repr(value)[:24]
 
 
 @pytest.mark.parametrize(("name", "value"), CASES, ids=brief)
