@@ -233,6 +233,8 @@ class Sampler:
         """
         view = _core.Logits(logits)
         which = self._core.active_rows() if rows is None else rows
+        if not hasattr(which, "__len__"):
+            raise ParameterTypeError(f"rows must be a sequence of integers, got {rows!r}")
         if logits_rows is None:
             if view.batch_size != len(which):
                 raise ParameterError(f"logits must have one line per row ({len(which)}), got {view.batch_size}")

@@ -143,6 +143,9 @@ def bad_steps() -> list[tuple[str, dict[str, Any], type[Exception]]]:
         (r"logits_rows must be in \[0, 2\), got 2", {"logits_rows": [0, 2]}, ParameterError),
         (r"logits_rows must be in \[0, 2\), got -1", {"logits_rows": [-1, 0]}, ParameterError),
         ("logits_rows must have one entry per row, expected 2, got 1", {"logits_rows": [0]}, ParameterError),
+        ("rows must be a sequence of integers, got 0", {"rows": 0}, ParameterTypeError),
+        ("rows and logits_rows must be sequences of integers", {"rows": [0, "1"]}, ParameterTypeError),
+        ("rows and logits_rows must be sequences of integers", {"logits_rows": [0, 1.0]}, ParameterTypeError),
         ("token_bitmask must be int32", {"token_bitmask": np.zeros((2, 1))}, ParameterTypeError),
         ("token_bitmask must have the shape", {"token_bitmask": np.zeros((3, 1), np.int32)}, ParameterError),
         ("token_bitmask must have the shape", {"token_bitmask": np.zeros((2, 2), np.int32)}, ParameterError),
@@ -184,6 +187,24 @@ def test_refused_steps_move_no_row(message: str, arguments: dict[str, Any], erro
 def test_bad_samplers_are_refused(arguments: tuple[Any, ...], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=f"^{message}"):
         Sampler(*arguments)
+
+
+@pytest.mark.parametrize("row", ["0", None, 0.0, True, [0]], ids=repr)
+def test_rows_are_integers(row: Any) -> None:
+    sampler = Sampler(V)
+    sampler.add()
+    for call in (sampler.remove, sampler.info, sampler.seed, lambda row: sampler.fork(row, 1)):
+        with pytest.raises(ParameterTypeError, match=r"^row must be an integer, got "):
+            call(row)
+    assert sampler.active_rows == [0]
+
+
+def test_tokens_beyond_the_table_have_no_bytes() -> None:
+    sampler = Sampler(4, [b"a", b"b"])
+    row = sampler.add(SamplingParams(temperature=0, stop="ab"))
+    shown = [sampler.step(line[:4], [row]).text for line in saying(A, END, B)]
+    assert shown == [[""], [""], [""]]
+    assert sampler.info(row).finish_reason == "stop"
 
 
 def test_forks_end_below_two_to_the_32() -> None:
