@@ -30,6 +30,13 @@ std::vector<int64_t> InElements(const std::vector<int64_t>& strides, int64_t ite
   return elements;
 }
 
+void CheckDevice(int device_type) {
+  if (device_type != kDLCPU && device_type != kDLCUDAHost) {
+    RaiseParameterTypeError("logits must be in host memory in this build, got DLPack device type " +
+                            std::to_string(device_type));
+  }
+}
+
 bool DtypeOfDlpack(const DLDataType& type, DType* dtype) {
   if (type.lanes != 1) return false;
   if (type.code == kDLFloat && type.bits == 32)
@@ -102,12 +109,14 @@ bool LogitsArray::TakeNumpy(py::handle source) {
 
 bool LogitsArray::TakeDlpack(py::handle source) {
   if (!py::hasattr(source, "__dlpack__")) return false;
+  // Asked first, because exporting from a device may wait for it; looked at again below, because not all can be asked.
   if (py::hasattr(source, "__dlpack_device__")) {
-    const auto device = source.attr("__dlpack_device__")().cast<std::pair<int, int>>();
-    if (device.first != kDLCPU && device.first != kDLCUDAHost) {
-      RaiseParameterTypeError("logits must be in host memory in this build, got DLPack device type " +
-                              std::to_string(device.first));
+    const py::object device = source.attr("__dlpack_device__")();
+    if (!py::isinstance<py::tuple>(device) || py::len(device) != 2) {
+      RaiseParameterTypeError("logits must give a device type and id from __dlpack_device__, got " +
+                              py::repr(device).cast<std::string>());
     }
+    CheckDevice(py::int_(device[py::int_(0)]).cast<int>());
   }
   py::object capsule;
   try {
@@ -137,6 +146,7 @@ bool LogitsArray::TakeDlpack(py::handle source) {
   } else {
     RaiseParameterTypeError("logits must give a DLPack capsule, got something else from __dlpack__");
   }
+  CheckDevice(tensor->device.device_type);
   DType dtype;
   if (!DtypeOfDlpack(tensor->dtype, &dtype)) RaiseParameterTypeError(kExpected + NameOfDlpack(tensor->dtype));
   const std::vector<int64_t> shape(tensor->shape, tensor->shape + tensor->ndim);

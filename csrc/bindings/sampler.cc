@@ -87,7 +87,18 @@ StepTuple Step(Sampler& sampler, const LogitsArray& logits, const std::vector<in
     }
   }
   const auto count = static_cast<py::ssize_t>(rows.size());
-  const int32_t asked = sampler.Logprobs(rows);
+  const py::ssize_t words = (sampler.vocab_size() + 31) / 32;
+  if (bitmask && (bitmask->ndim() != 2 || bitmask->shape(1) != words ||
+                  (bitmask->shape(0) != 1 && bitmask->shape(0) != count))) {
+    RaiseParameterError("token_bitmask must have the shape (" + std::to_string(words) + ",) or (" +
+                        std::to_string(count) + ", " + std::to_string(words) + ")");
+  }
+  const int64_t bitmask_stride = bitmask && bitmask->shape(0) == 1 ? 0 : words;
+  int32_t asked;
+  {
+    const py::gil_scoped_release released;  // another thread's step may hold the sampler for a while
+    asked = sampler.Logprobs(rows);
+  }
   const py::ssize_t top = std::max(asked, 0);
   py::array_t<int32_t> token_ids(count);
   py::array_t<int32_t> status(count);
@@ -108,7 +119,7 @@ StepTuple Step(Sampler& sampler, const LogitsArray& logits, const std::vector<in
   output.text = &text;
   {
     const py::gil_scoped_release released;
-    sampler.Step(view, rows, lines, bitmask ? bitmask->data() : nullptr, output);
+    sampler.Step(view, rows, lines, bitmask ? bitmask->data() : nullptr, bitmask_stride, output);
   }
   py::list reasons;
   for (const FinishReason reason : finish) reasons.append(NameOf(reason));
@@ -122,7 +133,11 @@ using InfoTuple =
     py::typing::Tuple<py::int_, py::int_, py::int_, py::typing::Optional<py::str>, py::typing::Optional<py::int_>>;
 
 InfoTuple Info(const Sampler& sampler, int64_t row) {
-  const Sampler::RowInfo info = sampler.Info(row);
+  Sampler::RowInfo info;
+  {
+    const py::gil_scoped_release released;
+    info = sampler.Info(row);
+  }
   py::object matched = py::none();
   if (info.matched_stop >= 0) matched = py::int_(info.matched_stop);
   return py::make_tuple(info.seed, info.sequence_index, info.step, NameOf(info.finish), matched);
@@ -156,7 +171,7 @@ void BindSampler(py::module_& module) {
              uint32_t sequence_index) { return s.Add(request, prompt, output, seed, sequence_index); },
           py::arg("request"), py::arg("prompt"), py::arg("output"), py::arg("seed"), py::arg("sequence_index"),
           released)
-      .def("fork", &Sampler::Fork, py::arg("row"), py::arg("n"), released)
+      .def("fork", &Sampler::Fork, py::arg("row"), py::arg("n"), py::arg("sequence_index"), released)
       .def("remove", &Sampler::Remove, py::arg("row"), released)
       .def("active_rows", &Sampler::ActiveRows, released)
       .def("info", &Info, py::arg("row"))

@@ -78,17 +78,22 @@ int64_t Sampler::Add(std::shared_ptr<const Request> request, const std::vector<i
   return next_row_++;
 }
 
-std::vector<int64_t> Sampler::Fork(int64_t row, int32_t n) {
+std::vector<int64_t> Sampler::Fork(int64_t row, int32_t n, uint32_t sequence_index) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const Row& parent = Find(row);
-  std::vector<int64_t> forks;
-  for (int32_t i = 1; i <= n; ++i) {
+  // In a table of their own first: all of them join, or none.
+  std::unordered_map<int64_t, std::unique_ptr<Row>> forks;
+  std::vector<int64_t> numbers;
+  for (int32_t i = 0; i < n; ++i) {
     auto fork = std::make_unique<Row>(parent);
-    fork->sequence_index += static_cast<uint32_t>(i);
-    rows_.emplace(next_row_, std::move(fork));
-    forks.push_back(next_row_++);
+    fork->sequence_index = sequence_index + static_cast<uint32_t>(i);
+    numbers.push_back(next_row_ + i);
+    forks.emplace(numbers.back(), std::move(fork));
   }
-  return forks;
+  rows_.reserve(rows_.size() + forks.size());
+  rows_.merge(forks);
+  next_row_ += n;
+  return numbers;
 }
 
 void Sampler::Remove(int64_t row) {
@@ -136,10 +141,9 @@ void Sampler::Advance(Row* row, int32_t token, std::string* text) {
 }
 
 void Sampler::Step(const LogitsView& logits, const std::vector<int64_t>& rows, const std::vector<int64_t>& lines,
-                   const int32_t* bitmask, const StepOutput& output) {
+                   const int32_t* bitmask, int64_t bitmask_stride, const StepOutput& output) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const size_t count = rows.size();
-  const int64_t words = (vocab_size_ + 31) / 32;
   const uint64_t call = ++calls_;
   LogitsView view = logits;
   view.vocab_size = vocab_size_;  // what lies beyond is padding
@@ -161,7 +165,7 @@ void Sampler::Step(const LogitsView& logits, const std::vector<int64_t>& rows, c
     input.params = row.request->params;
     input.params.seed = row.seed;
     input.params.sequence_index = row.sequence_index;
-    input.token_bitmask = bitmask ? bitmask + static_cast<int64_t>(i) * words : nullptr;
+    input.token_bitmask = bitmask ? bitmask + static_cast<int64_t>(i) * bitmask_stride : nullptr;
     input.bias_tokens = row.bias->bias_tokens.data();
     input.bias_values = row.bias->bias_values.data();
     input.bias_count = static_cast<int32_t>(row.bias->bias_tokens.size());

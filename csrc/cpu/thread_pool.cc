@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <exception>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -20,45 +21,49 @@ struct Job {
 
 class ThreadPool {
  public:
-  explicit ThreadPool(int workers) {
-    for (int i = 0; i < workers; ++i) threads_.emplace_back([this] { Work(); });
-  }
-
-  ~ThreadPool() {
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      stopping_ = true;
+  // Starts workers until there are `wanted`, or as many as the system gives: fewer threads draw the same tokens.
+  void Grow(int wanted) {
+    try {
+      while (static_cast<int>(threads_.size()) < wanted) threads_.emplace_back([this] { Work(); });
+    } catch (const std::exception&) {
     }
-    wake_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
   }
 
-  void Run(const Job& job) {
+  // On the calling thread and at most `helpers` workers. The first exception of a task is thrown here, once no thread is
+  // at work any more; tasks that had not begun by then are left out.
+  void Run(const Job& job, int helpers) {
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      const std::lock_guard<std::mutex> lock(mutex_);
       job_ = job;
       next_ = 0;
-      busy_ = static_cast<int>(threads_.size());
-      ++generation_;
+      error_ = nullptr;
+      tickets_ = busy_ = std::min(helpers, static_cast<int>(threads_.size()));
     }
     wake_.notify_all();
     Drain(job);
     std::unique_lock<std::mutex> lock(mutex_);
+    busy_ -= tickets_;  // nobody need begin any more
+    tickets_ = 0;
     done_.wait(lock, [this] { return busy_ == 0; });
+    if (error_) std::rethrow_exception(error_);
   }
 
  private:
   void Drain(const Job& job) {
-    for (int64_t i = next_++; i < job.count; i = next_++) job.task(job.context, i);
+    try {
+      for (int64_t i = next_++; i < job.count; i = next_++) job.task(job.context, i);
+    } catch (...) {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (!error_) error_ = std::current_exception();
+      next_ = job.count;
+    }
   }
 
   void Work() {
-    uint64_t seen = 0;
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
-      wake_.wait(lock, [&] { return stopping_ || generation_ != seen; });
-      if (stopping_) return;
-      seen = generation_;
+      wake_.wait(lock, [this] { return tickets_ > 0; });
+      --tickets_;
       const Job job = job_;
       lock.unlock();
       Drain(job);
@@ -73,15 +78,14 @@ class ThreadPool {
   std::condition_variable done_;
   Job job_{};
   std::atomic<int64_t> next_{0};
-  uint64_t generation_ = 0;
-  int busy_ = 0;
-  bool stopping_ = false;
+  std::exception_ptr error_;
+  int tickets_ = 0;  // workers that may still join the job
+  int busy_ = 0;     // workers that have joined it or may
 };
 
 struct Shared {
   std::mutex mutex;  // held by the caller that has the pool
-  ThreadPool* pool = nullptr;
-  int workers = 0;
+  ThreadPool pool;
   std::atomic<int> threads{1};
 };
 
@@ -114,18 +118,14 @@ int NumThreads() {
 
 void ParallelFor(int64_t count, void (*task)(void* context, int64_t index), void* context) {
   Shared& state = Instance();
-  const int workers = static_cast<int>(std::min<int64_t>(state.threads, count)) - 1;
+  const int helpers = static_cast<int>(std::min<int64_t>(state.threads, count)) - 1;
   std::unique_lock<std::mutex> lock(state.mutex, std::defer_lock);
-  if (workers < 1 || !lock.try_lock()) {
+  if (helpers < 1 || !lock.try_lock()) {
     for (int64_t i = 0; i < count; ++i) task(context, i);
     return;
   }
-  if (state.workers != state.threads - 1) {
-    delete state.pool;
-    state.workers = state.threads - 1;
-    state.pool = new ThreadPool(state.workers);
-  }
-  state.pool->Run({count, task, context});
+  state.pool.Grow(helpers);
+  state.pool.Run({count, task, context}, helpers);
 }
 
 }  // namespace nexttoken

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nexttoken import _core
 from nexttoken.exceptions import MissingExtraError, NextTokenError, ParameterError, ParameterTypeError
 from nexttoken.ops import Distribution, SampleResult, Status, distribution, sample
-from nexttoken.params import SamplingParams
+from nexttoken.params import SamplingParams, is_integer, shown
 from nexttoken.sampler import Sampler, StepResult
 
 if TYPE_CHECKING:
@@ -46,12 +46,10 @@ def targets() -> list[str]:
 
 def set_num_threads(k: int) -> None:
     """How many threads a call may spread its rows over, the calling one included. The default is 1."""
-    from nexttoken.params import is_integer
-
     if not is_integer(k):
-        raise ParameterTypeError(f"k must be an integer, got {k!r}")
+        raise ParameterTypeError(f"k must be an integer, got {shown(k)}")
     if not 1 <= k <= 1024:
-        raise ParameterError(f"k must be in [1, 1024], got {k}")
+        raise ParameterError(f"k must be in [1, 1024], got {shown(k)}")
     _core.set_num_threads(k)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -26,7 +27,7 @@ class Status(IntEnum):
     NO_TOKEN = 2  # every token at -inf
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SampleResult:
     """What `sample` drew.
 
@@ -36,9 +37,9 @@ class SampleResult:
     ----------
     token_ids : int32 ``[batch]``
         -1 where `status` is not OK.
-    status : int32 ``[batch, ]``
+    status : int32 ``[batch]``, whatever n is
         A `Status` per row.
-    seed : uint64 ``[batch, ]``
+    seed : uint64 ``[batch]``, whatever n is
         The seed used for each row, given or fresh.
     logprobs : float32 ``[batch]`` or None
         Natural log of the drawn tokens' probability; NaN where `status` is not OK.
@@ -56,7 +57,7 @@ class SampleResult:
     top_logprobs: Any = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Distribution:
     """What a row's tokens are drawn from, exactly.
 
@@ -129,7 +130,7 @@ def sample(
     sequence_index, step : int, or one per row
         Where the draw stands: which sequence of the seed, and how many tokens it has so far.
     n : int
-        Draws from each row, at the sequence indices sequence_index .. sequence_index + n - 1.
+        Draws from each row, in [1, 2**20], at the sequence indices sequence_index .. sequence_index + n - 1.
     logprobs : int, optional
         None: none. 0: of the drawn tokens. k <= 20: and of the k best.
     logprobs_mode, penalty_scope
@@ -153,14 +154,9 @@ def sample(
     >>> sample(logits, seed=[7, 8], top_p=[0.9, 0.5]).token_ids.shape
     (2,)
     """
+    given = dict(locals())  # every parameter by its name: none can be left out
     view = _core.Logits(logits)
-    n = check_number("n", n)
-    seeds = per_row_seeds(seed, view.batch_size)
-    params = _prepare(
-        view, temperature, top_p, top_k, min_p, presence_penalty, frequency_penalty, repetition_penalty,
-        logit_bias, token_bitmask, prompt_token_ids, output_token_ids, seeds, sequence_index, step,
-        n, logprobs, logprobs_mode, penalty_scope,
-    )  # fmt: skip
+    params, seeds = _prepare(view, given)
     token_ids, status, logprob, top_token_ids, top_logprobs = _core.sample(view, params)
     if n == 1:
         token_ids, logprob = token_ids[:, 0], logprob[:, 0]
@@ -186,12 +182,19 @@ def distribution(
     token_bitmask: Any = None,
     prompt_token_ids: Any = None,
     output_token_ids: Any = None,
+    seed: Any = None,
+    sequence_index: Any = 0,
+    step: Any = 0,
+    n: int = 1,
+    logprobs: int | None = None,
+    logprobs_mode: LogprobsMode = "raw",
     penalty_scope: PenaltyScope = "output",
 ) -> Distribution:
     """The exact distribution that `sample` draws from, as integer weights.
 
-    Parameters are those of `sample` that shape the distribution; those that only place or report the draw (`seed`,
-    `step`, `n`, `logprobs`, ...) have no meaning here and are not taken.
+    Parameters are those of `sample`, so that one set of arguments serves both. `seed`, `sequence_index`, `step` and `n`
+    say which draw is taken and `logprobs` what is told of it: they are checked as there, and a distribution does not
+    depend on them.
 
     Returns
     -------
@@ -208,64 +211,52 @@ def distribution(
     >>> distribution(np.array([0.0, 0.0, 1.0, 9.0], np.float32), top_k=2, temperature=4.0).probs.round(4)
     array([[0.    , 0.    , 0.1192, 0.8808]])
     """
+    given = dict(locals())
     view = _core.Logits(logits)
-    params = _prepare(
-        view, temperature, top_p, top_k, min_p, presence_penalty, frequency_penalty, repetition_penalty,
-        logit_bias, token_bitmask, prompt_token_ids, output_token_ids, per_row_seeds(0, view.batch_size), 0, 0,
-        1, None, "raw", penalty_scope,
-    )  # fmt: skip
+    params, _ = _prepare(view, given)
     return Distribution(*(_like(logits, array) for array in _core.distribution(view, params)))
 
 
-def _prepare(
-    view: _core.Logits,
-    temperature: Any,
-    top_p: Any,
-    top_k: Any,
-    min_p: Any,
-    presence_penalty: Any,
-    frequency_penalty: Any,
-    repetition_penalty: Any,
-    logit_bias: Any,
-    token_bitmask: Any,
-    prompt_token_ids: Any,
-    output_token_ids: Any,
-    seeds: npt.NDArray[np.uint64],
-    sequence_index: Any,
-    step: Any,
-    n: int,
-    logprobs: int | None,
-    logprobs_mode: LogprobsMode,
-    penalty_scope: PenaltyScope,
-) -> _core.BatchParams:
+_NUMBERS = (
+    "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty",
+    "sequence_index", "step",
+)  # fmt: skip
+
+
+def _prepare(view: _core.Logits, given: Mapping[str, Any]) -> tuple[_core.BatchParams, npt.NDArray[np.uint64]]:
+    """Check the parameters of `sample`, given by name. Returns them as the core takes them, and the seeds."""
     batch, vocab = view.batch_size, view.vocab_size
-    check_choice("logprobs_mode", logprobs_mode, ("raw", "processed"))
-    check_choice("penalty_scope", penalty_scope, ("output", "prompt_and_output"))
-    indices = per_row("sequence_index", sequence_index, batch)
+    check_choice("logprobs_mode", given["logprobs_mode"], ("raw", "processed"))
+    check_choice("penalty_scope", given["penalty_scope"], ("output", "prompt_and_output"))
+    n = check_number("n", given["n"])
+    logprobs = given["logprobs"]
+    numbers = {name: per_row(name, given[name], batch) for name in _NUMBERS}
+    indices = numbers["sequence_index"]
     if n - 1 + int(indices.max(initial=0)) >= 2**32:
         where = at_row(int(indices.argmax()) if len(indices) > 1 else None)
         raise ParameterError(f"sequence_index + n must be at most 2**32, got {int(indices.max())} + {n}{where}")
-    return _core.BatchParams(
-        per_row("temperature", temperature, batch),
-        per_row("top_p", top_p, batch),
-        per_row("top_k", top_k, batch),
-        per_row("min_p", min_p, batch),
-        per_row("presence_penalty", presence_penalty, batch),
-        per_row("frequency_penalty", frequency_penalty, batch),
-        per_row("repetition_penalty", repetition_penalty, batch),
-        seeds,
-        indices,
-        per_row("step", step, batch),
-        *bias_lists(logit_bias, batch, vocab),
-        *token_lists("prompt_token_ids", prompt_token_ids, batch, vocab),
-        *token_lists("output_token_ids", output_token_ids, batch, vocab),
-        bitmask(token_bitmask, batch, vocab),
-        penalty_scope == "prompt_and_output",
-        n,
-        _NO_LOGPROBS if logprobs is None else check_number("logprobs", logprobs),
-        logprobs_mode == "processed",
-        batch,
+    seeds = per_row_seeds(given["seed"], batch)
+    bias_tokens, bias_values, bias_offsets = bias_lists(given["logit_bias"], batch, vocab)
+    prompt_tokens, prompt_offsets = token_lists("prompt_token_ids", given["prompt_token_ids"], batch, vocab)
+    output_tokens, output_offsets = token_lists("output_token_ids", given["output_token_ids"], batch, vocab)
+    params = _core.BatchParams(
+        **numbers,
+        seed=seeds,
+        bias_tokens=bias_tokens,
+        bias_values=bias_values,
+        bias_offsets=bias_offsets,
+        prompt_tokens=prompt_tokens,
+        prompt_offsets=prompt_offsets,
+        output_tokens=output_tokens,
+        output_offsets=output_offsets,
+        token_bitmask=bitmask(given["token_bitmask"], batch, vocab),
+        penalize_prompt=given["penalty_scope"] == "prompt_and_output",
+        n=n,
+        logprobs=_NO_LOGPROBS if logprobs is None else check_number("logprobs", logprobs),
+        processed=given["logprobs_mode"] == "processed",
+        batch_size=batch,
     )
+    return params, seeds
 
 
 def _like(logits: Any, array: npt.NDArray[Any]) -> Any:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from nexttoken.exceptions import ParameterError, ParameterTypeError
 
@@ -46,10 +47,10 @@ RANGES: dict[str, Range] = {
     "repetition_penalty": Range(False, _between(1e-6, 1e6), "in [1e-6, 1e6]"),
     "sequence_index": Range(True, _between(0, 2**32 - 1), "in [0, 2**32)"),
     "step": Range(True, _between(0, 2**64 - 1), "in [0, 2**64)"),
-    "n": Range(True, _between(1, 2**31 - 1), "1 or more"),
+    "n": Range(True, _between(1, 2**20), "in [1, 2**20]"),
     "logprobs": Range(True, _between(0, MAX_LOGPROBS), f"None or in [0, {MAX_LOGPROBS}]"),
-    "max_tokens": Range(True, _between(1, 2**62), "None, or 1 or more"),
-    "min_tokens": Range(True, _between(0, 2**62), "0 or more"),
+    "max_tokens": Range(True, _between(1, 2**62), "None or in [1, 2**62]"),
+    "min_tokens": Range(True, _between(0, 2**62), "in [0, 2**62]"),
 }
 
 
@@ -58,9 +59,52 @@ def at_row(row: int | None) -> str:
     return "" if row is None else f" at row {row}"
 
 
+def shown(value: object, limit: int = 80) -> str:
+    """A value as a message shows it: never long, and never an error of its own."""
+    try:
+        text = repr(value)
+    except Exception:  # Python prints no integers of thousands of digits, and a caller's repr may do anything
+        return f"{type(value).__name__} that cannot be shown"
+    return text if len(text) <= limit else text[:limit] + "..."
+
+
+def to_array(name: str, values: Any) -> npt.NDArray[Any]:
+    """An object with ``__array__`` as NumPy's."""
+    try:
+        array = np.asarray(values)
+    except Exception as error:  # torch, for one, refuses what requires a gradient or has no type in NumPy
+        raise ParameterTypeError(f"{name} must be readable by NumPy, got {type(values).__name__}: {error}") from error
+    if isinstance(values, np.ma.MaskedArray):
+        raise ParameterTypeError(f"{name} must be a plain array, got a masked one")
+    return array
+
+
+def as_sequence(name: str, values: Any) -> Sequence[Any] | npt.NDArray[Any]:
+    """`values` if it has an order and a length: a list, a tuple, a range, an array of 1 or more dimensions.
+
+    Raises
+    ------
+    ParameterTypeError
+        For anything else: text, sets, mappings, generators, single values.
+    """
+    if isinstance(values, (list, tuple)):
+        return values
+    if hasattr(values, "__array__"):
+        array = to_array(name, values)
+        if array.ndim > 0:
+            return array
+    elif isinstance(values, Sequence) and not isinstance(values, (str, bytes)):
+        return values
+    raise ParameterTypeError(f"{name} must be a sequence, got {shown(values)}")
+
+
+# Numbers to Python's and NumPy's type trees, but not to us.
+_NOT_NUMBERS = (bool, np.bool_, np.timedelta64)
+
+
 def is_integer(value: object) -> bool:
-    """Python and NumPy integers, not booleans."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
+    """Python and NumPy integers, not booleans or durations."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, _NOT_NUMBERS)
 
 
 def _as_float(value: Any) -> float:
@@ -83,24 +127,24 @@ def check_number(name: str, value: Any, row: int | None = None) -> Any:
     wanted = RANGES[name]
     kind = "an integer" if wanted.integer else "a number"
     fits = is_integer(value) or (not wanted.integer and isinstance(value, numbers.Real))
-    if not fits or isinstance(value, (bool, np.bool_)):
-        raise ParameterTypeError(f"{name} must be {kind}, got {value!r}{at_row(row)}")
+    if not fits or isinstance(value, _NOT_NUMBERS):
+        raise ParameterTypeError(f"{name} must be {kind}, got {shown(value)}{at_row(row)}")
     number = int(value) if wanted.integer else _as_float(value)
     if not wanted.legal(number):
-        raise ParameterError(f"{name} must be {wanted.expected}, got {value!r}{at_row(row)}")
+        raise ParameterError(f"{name} must be {wanted.expected}, got {shown(value)}{at_row(row)}")
     return number
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     """Raise ParameterError unless `value` is one of `choices`."""
-    if value not in choices:
-        raise ParameterError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+    if not isinstance(value, str) or value not in choices:
+        raise ParameterError(f"{name} must be one of {', '.join(map(repr, choices))}, got {shown(value)}")
 
 
 def check_flag(name: str, value: object) -> None:
     """Raise ParameterTypeError unless `value` is a boolean."""
     if not isinstance(value, bool):
-        raise ParameterTypeError(f"{name} must be True or False, got {value!r}")
+        raise ParameterTypeError(f"{name} must be True or False, got {shown(value)}")
 
 
 def check_seed(value: Any, row: int | None = None) -> int:
@@ -108,17 +152,17 @@ def check_seed(value: Any, row: int | None = None) -> int:
     if value is None:
         return secrets.randbits(63)
     if not is_integer(value):
-        raise ParameterTypeError(f"seed must be an integer or None, got {value!r}{at_row(row)}")
+        raise ParameterTypeError(f"seed must be an integer or None, got {shown(value)}{at_row(row)}")
     return int(value) % 2**64
 
 
 def check_token(name: str, value: Any, vocab_size: int | None, row: int | None = None) -> int:
     """A token id in [0, vocab_size); `vocab_size` None leaves the upper end open."""
     if not is_integer(value):
-        raise ParameterTypeError(f"{name} must hold token ids, got {value!r}{at_row(row)}")
+        raise ParameterTypeError(f"{name} must hold token ids, got {shown(value)}{at_row(row)}")
     top = "" if vocab_size is None else str(vocab_size)
     if value < 0 or (vocab_size is not None and value >= vocab_size):
-        raise ParameterError(f"{name} must hold token ids in [0, {top}), got {value}{at_row(row)}")
+        raise ParameterError(f"{name} must hold token ids in [0, {top}), got {shown(value)}{at_row(row)}")
     return int(value)
 
 
@@ -127,19 +171,20 @@ def check_logit_bias(bias: Any, vocab_size: int | None, row: int | None = None) 
     if bias is None:
         return {}
     if not isinstance(bias, Mapping):
-        raise ParameterTypeError(f"logit_bias must map token ids to numbers, got {bias!r}{at_row(row)}")
+        raise ParameterTypeError(f"logit_bias must map token ids to numbers, got {shown(bias)}{at_row(row)}")
     checked: dict[int, float] = {}
     for key, value in bias.items():
-        token = int(key) if isinstance(key, str) and key.isascii() and key.isdigit() else key
+        short = isinstance(key, str) and key.isascii() and key.isdigit() and len(key) < 20
+        token = int(key) if short else key
         token = check_token("logit_bias", token, vocab_size, row)
         if token in checked:
             raise ParameterError(f"logit_bias must name each token once, got {token} twice{at_row(row)}")
-        if not isinstance(value, numbers.Real) or isinstance(value, (bool, np.bool_)):
-            raise ParameterTypeError(f"logit_bias must hold numbers, got {value!r} for token {token}{at_row(row)}")
+        if not isinstance(value, numbers.Real) or isinstance(value, _NOT_NUMBERS):
+            raise ParameterTypeError(f"logit_bias must hold numbers, got {shown(value)} for token {token}{at_row(row)}")
         number = _as_float(value)
         if not (abs(number) <= _FLOAT32_MAX or number == -math.inf):
             raise ParameterError(
-                f"logit_bias must be finite in float32 or -inf, got {value!r} for token {token}{at_row(row)}"
+                f"logit_bias must be finite in float32 or -inf, got {shown(value)} for token {token}{at_row(row)}"
             )
         checked[token] = number
     return checked
@@ -147,14 +192,14 @@ def check_logit_bias(bias: Any, vocab_size: int | None, row: int | None = None) 
 
 def check_stop(stop: Any) -> tuple[str, ...]:
     """One stop string or several; none may be empty."""
-    strings = (stop,) if isinstance(stop, str) else stop
-    if isinstance(strings, (bytes, Mapping)) or not isinstance(strings, Sequence):
-        raise ParameterTypeError(f"stop must be a string or a sequence of strings, got {stop!r}")
+    strings = (stop,) if isinstance(stop, str) else as_sequence("stop", stop)
     for string in strings:
         if not isinstance(string, str):
-            raise ParameterTypeError(f"stop must hold strings, got {string!r}")
+            raise ParameterTypeError(f"stop must hold strings, got {shown(string)}")
         if not string:
             raise ParameterError("stop must not hold an empty string")
+        if any("\ud800" <= character <= "\udfff" for character in string):
+            raise ParameterError(f"stop must hold whole characters, got half a surrogate pair in {shown(string)}")
     return tuple(strings)
 
 
@@ -247,9 +292,8 @@ class SamplingParams:
         if self.logit_bias is not None:
             object.__setattr__(self, "logit_bias", check_logit_bias(self.logit_bias, None))
         object.__setattr__(self, "stop", check_stop(self.stop))
-        if isinstance(self.stop_token_ids, (str, bytes)) or not isinstance(self.stop_token_ids, Sequence):
-            raise ParameterTypeError(f"stop_token_ids must be a sequence of ids, got {self.stop_token_ids!r}")
-        tokens = tuple(check_token("stop_token_ids", token, None) for token in self.stop_token_ids)
+        stop_tokens = as_sequence("stop_token_ids", self.stop_token_ids)
+        tokens = tuple(check_token("stop_token_ids", token, None) for token in stop_tokens)
         object.__setattr__(self, "stop_token_ids", tokens)
         if self.max_tokens is not None and self.min_tokens > self.max_tokens:
             raise ParameterError(f"min_tokens must be at most max_tokens ({self.max_tokens}), got {self.min_tokens}")

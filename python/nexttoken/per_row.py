@@ -5,14 +5,23 @@ Names, ranges and messages are those of `params.py`; here each error also says a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nexttoken.exceptions import ParameterError, ParameterTypeError
-from nexttoken.params import RANGES, at_row, check_logit_bias, check_number, check_seed
+from nexttoken.params import (
+    RANGES,
+    as_sequence,
+    check_logit_bias,
+    check_number,
+    check_seed,
+    check_token,
+    shown,
+    to_array,
+)
 
 __all__ = ["bias_lists", "bitmask", "per_row", "per_row_seeds", "token_array", "token_lists"]
 
@@ -20,15 +29,19 @@ __all__ = ["bias_lists", "bitmask", "per_row", "per_row_seeds", "token_array", "
 def _rows_of(name: str, values: Any, batch: int) -> Sequence[Any] | npt.NDArray[Any] | None:
     """The values per row, or None where `values` is one value for all."""
     if hasattr(values, "__array__"):  # torch tensors, too
-        values = np.asarray(values)
-    # Not np.ndim: rows of histories are of different lengths.
-    if isinstance(values, (str, bytes, Mapping, Set)) or not hasattr(values, "__len__"):
-        return None
-    if getattr(values, "ndim", 1) == 0:
+        values = to_array(name, values)
+        if values.ndim == 0:
+            return None
+    elif not isinstance(values, Sequence) or isinstance(values, (str, bytes)):
         return None
     if len(values) != batch:
         raise ParameterError(f"{name} must be one value or one per row ({batch}), got {len(values)}")
     return values  # type: ignore[no-any-return]
+
+
+def _one(name: str, values: Any) -> Any:
+    """A value for all rows: what is in a 0-D array or tensor."""
+    return to_array(name, values)[()] if hasattr(values, "__array__") else values
 
 
 def per_row(name: str, values: Any, batch: int) -> npt.NDArray[Any]:
@@ -39,9 +52,7 @@ def per_row(name: str, values: Any, batch: int) -> npt.NDArray[Any]:
         return np.array([_clamped(name, check_number(name, values))], dtype)
     rows = _rows_of(name, values, batch)
     if rows is None:
-        if hasattr(values, "__array__"):
-            values = np.asarray(values)[()]
-        return np.array([_clamped(name, check_number(name, values))], dtype)
+        return np.array([_clamped(name, check_number(name, _one(name, values)))], dtype)
     return np.array([_clamped(name, check_number(name, value, row)) for row, value in enumerate(rows)], dtype)
 
 
@@ -56,9 +67,7 @@ def per_row_seeds(values: Any, batch: int) -> npt.NDArray[np.uint64]:
         return np.array([check_seed(None) for _ in range(batch)], np.uint64)
     rows = _rows_of("seed", values, batch)
     if rows is None:
-        if hasattr(values, "__array__"):
-            values = np.asarray(values)[()]
-        return np.full(batch, check_seed(values), np.uint64)
+        return np.full(batch, check_seed(_one("seed", values)), np.uint64)
     return np.array([check_seed(value, row) for row, value in enumerate(rows)], np.uint64)
 
 
@@ -71,7 +80,7 @@ def bias_lists(
     else:
         given = _rows_of("logit_bias", values, batch)
         if given is None:
-            raise ParameterTypeError(f"logit_bias must map token ids to numbers, got {values!r}")
+            raise ParameterTypeError(f"logit_bias must map token ids to numbers, got {shown(values)}")
         rows = [check_logit_bias(value, vocab, row) for row, value in enumerate(given)]
     tokens = np.array([token for row in rows for token in row], np.int32)
     biases = np.array([bias for row in rows for bias in row.values()], np.float64)
@@ -82,11 +91,9 @@ def token_lists(name: str, values: Any, batch: int, vocab: int) -> tuple[npt.NDA
     """Token ids and the offsets of each row's; one row serves all."""
     if values is None:
         return np.empty(0, np.int32), _offsets([0])
-    if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__len__"):
-        raise ParameterTypeError(f"{name} must be a sequence of token ids or one per row, got {values!r}")
-    if hasattr(values, "__array__"):
-        values = np.asarray(values)
-        nested = values.ndim == 2
+    values = as_sequence(name, values)
+    if isinstance(values, np.ndarray):
+        nested = values.ndim > 1
     else:
         nested = any(value is None or hasattr(value, "__len__") for value in values)
     if nested:
@@ -99,15 +106,16 @@ def token_lists(name: str, values: Any, batch: int, vocab: int) -> tuple[npt.NDA
 
 
 def token_array(name: str, values: Any, vocab: int, row: int | None) -> npt.NDArray[np.int32]:
-    if values is None or len(values) == 0:
+    """Token ids, int32 ``[tokens]``; None is none."""
+    if values is None:
         return np.empty(0, np.int32)
-    array = np.asarray(values)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise ParameterTypeError(f"{name} must hold integers, got {values!r:.80}{at_row(row)}")
-    bad = (array < 0) | (array >= vocab)
-    if bad.any():
-        raise ParameterError(f"{name} must hold token ids in [0, {vocab}), got {array[bad][0]}{at_row(row)}")
-    return array.astype(np.int32)
+    values = as_sequence(name, values)
+    if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "iu":
+        bad = (values < 0) | (values >= vocab)
+        if not bad.any():
+            return values.astype(np.int32)
+        values = values[bad]
+    return np.array([check_token(name, token, vocab, row) for token in values], np.int32)
 
 
 def _offsets(lengths: list[int]) -> npt.NDArray[np.int64]:
@@ -118,10 +126,10 @@ def bitmask(values: Any, batch: int, vocab: int) -> npt.NDArray[np.int32] | None
     """int32 [1 or batch, words]."""
     if values is None:
         return None
-    mask = np.asarray(values)
+    mask = to_array("token_bitmask", values) if hasattr(values, "__array__") else np.asarray(values)
     words = (vocab + 31) // 32
     if mask.dtype != np.int32:
         raise ParameterTypeError(f"token_bitmask must be int32, got {mask.dtype}")
-    if mask.shape not in ((words,), (batch, words)):
+    if mask.shape not in ((words,), (1, words), (batch, words)):
         raise ParameterError(f"token_bitmask must have the shape ({words},) or ({batch}, {words}), got {mask.shape}")
     return np.ascontiguousarray(np.atleast_2d(mask))

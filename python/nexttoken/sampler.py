@@ -11,13 +11,23 @@ import numpy.typing as npt
 
 from nexttoken import _core
 from nexttoken.exceptions import ParameterError, ParameterTypeError
-from nexttoken.params import SamplingParams, check_logit_bias, check_number, check_seed, check_token, is_integer
+from nexttoken.params import (
+    SamplingParams,
+    as_sequence,
+    check_flag,
+    check_logit_bias,
+    check_number,
+    check_seed,
+    check_token,
+    is_integer,
+    shown,
+)
 from nexttoken.per_row import bitmask, token_array
 
 FinishReason = Literal["stop", "length", "error"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class StepResult:
     """What one step drew. Entry i belongs to the i-th of the rows that were asked for.
 
@@ -61,7 +71,7 @@ class Sampler:
     """Draws tokens for a changing set of rows and remembers what each row needs.
 
     A row is one sequence being generated: its parameters, sparse history, seed, step and stop state. Safe to use from
-    several threads.
+    several threads. A process forked while another thread is in a call must not use its copy.
 
     Parameters
     ----------
@@ -92,19 +102,20 @@ class Sampler:
         strip_leading_space: bool = False,
     ) -> None:
         if not is_integer(vocab_size):
-            raise ParameterTypeError(f"vocab_size must be an integer, got {vocab_size!r}")
+            raise ParameterTypeError(f"vocab_size must be an integer, got {shown(vocab_size)}")
         if not 1 <= vocab_size <= 2**20:
-            raise ParameterError(f"vocab_size must be in [1, 2**20], got {vocab_size}")
-        if token_bytes is not None:
-            if len(token_bytes) == 0:
-                raise ParameterError("token_bytes must hold the bytes of the tokens or be None, got an empty table")
-            for token, piece in enumerate(token_bytes):
-                if not isinstance(piece, bytes):
-                    raise ParameterTypeError(f"token_bytes must hold bytes, got {piece!r} for token {token}")
+            raise ParameterError(f"vocab_size must be in [1, 2**20], got {shown(vocab_size)}")
+        check_flag("strip_leading_space", strip_leading_space)
+        table = None if token_bytes is None else list(as_sequence("token_bytes", token_bytes))
+        if table == []:
+            raise ParameterError("token_bytes must hold the bytes of the tokens or be None, got an empty table")
+        for token, piece in enumerate(table or ()):
+            if not isinstance(piece, bytes):
+                raise ParameterTypeError(f"token_bytes must hold bytes, got {shown(piece)} for token {token}")
         self.vocab_size = int(vocab_size)
-        eos = [check_token("eos_token_ids", token, self.vocab_size) for token in eos_token_ids]
-        self._has_text = token_bytes is not None
-        table = None if token_bytes is None else list(token_bytes)
+        ends = as_sequence("eos_token_ids", eos_token_ids)
+        eos = [check_token("eos_token_ids", token, self.vocab_size) for token in ends]
+        self._has_text = table is not None
         self._core = _core.Sampler(self.vocab_size, table, eos, strip_leading_space)
 
     def add(
@@ -137,7 +148,7 @@ class Sampler:
         if params is None:
             params = SamplingParams()
         if not isinstance(params, SamplingParams):
-            raise ParameterTypeError(f"params must be SamplingParams, got {params!r}")
+            raise ParameterTypeError(f"params must be SamplingParams, got {shown(params)}")
         if params.stop and not self._has_text:
             raise ParameterError("stop needs a Sampler with token_bytes, got one without")
         bias = check_logit_bias(params.logit_bias, self.vocab_size)
@@ -168,8 +179,18 @@ class Sampler:
             check_number("sequence_index", sequence_index),
         )
 
-    def fork(self, row: int, n: int) -> list[int]:
-        """`n` further rows that continue as `row` would, at the n sequence indices after its own.
+    def fork(self, row: int, n: int, *, sequence_index: int | None = None) -> list[int]:
+        """`n` further rows that continue as `row` would, each with draws of its own.
+
+        Parameters
+        ----------
+        row : int
+            Which row; it goes on unchanged.
+        n : int
+            How many, in [0, 2**20].
+        sequence_index : int, optional
+            Of the first fork; the others follow. Default: the n after the row's own. Forking one row twice, or a fork,
+            gives the same sequence indices, hence the same draws, unless this says otherwise.
 
         Raises
         ------
@@ -177,12 +198,14 @@ class Sampler:
             If there is no such row, or the sequence indices reach 2**32.
         """
         if not is_integer(n):
-            raise ParameterTypeError(f"n must be an integer, got {n!r}")
-        if n < 0:
-            raise ParameterError(f"n must be 0 or more, got {n}")
-        if self.info(row).sequence_index + n >= 2**32:
-            raise ParameterError(f"n must leave sequence indices below 2**32, got {n} for row {row}")
-        return self._core.fork(row, n)
+            raise ParameterTypeError(f"n must be an integer, got {shown(n)}")
+        if not 0 <= n <= 2**20:
+            raise ParameterError(f"n must be in [0, 2**20], got {shown(n)}")
+        own = self.info(row).sequence_index
+        first = own + 1 if sequence_index is None else check_number("sequence_index", sequence_index)
+        if first + n > 2**32:
+            raise ParameterError(f"sequence_index + n must be at most 2**32, got {first} + {n}")
+        return self._core.fork(row, n, first % 2**32)
 
     def remove(self, row: int) -> None:
         """Forget a row, finished or not."""
@@ -219,7 +242,7 @@ class Sampler:
         logits_rows : sequence of int
             Which line of logits serves each row; default: line i serves the i-th row. One line may serve several rows:
             a prompt is read once for all its choices.
-        token_bitmask : int32 ``[rows, ceil(vocab_size / 32)]``
+        token_bitmask : int32 ``[words]`` or ``[rows, words]``, words = ceil(vocab_size / 32)
             Tokens allowed in this step, as in `sample`.
 
         Returns
@@ -232,17 +255,13 @@ class Sampler:
             For rows that do not exist or have ended, and logits that do not fit. No row has moved then.
         """
         view = _core.Logits(logits)
-        which = self._core.active_rows() if rows is None else rows
-        if not hasattr(which, "__len__"):
-            raise ParameterTypeError(f"rows must be a sequence of integers, got {rows!r}")
+        which: Any = self._core.active_rows() if rows is None else as_sequence("rows", rows)
         if logits_rows is None:
             if view.batch_size != len(which):
                 raise ParameterError(f"logits must have one line per row ({len(which)}), got {view.batch_size}")
             logits_rows = range(len(which))
         if token_bitmask is not None:
             token_bitmask = bitmask(token_bitmask, len(which), self.vocab_size)
-            if token_bitmask is not None and len(token_bitmask) != len(which):
-                token_bitmask = np.repeat(token_bitmask, len(which), axis=0)
         try:
             return StepResult(*cast(Any, self._core.step(view, which, logits_rows, token_bitmask)))
         except TypeError as error:
@@ -250,11 +269,13 @@ class Sampler:
                 raise
             # Checked only once it has failed: this is the hot call.
             raise ParameterTypeError(
-                f"rows and logits_rows must be sequences of integers, got {rows!r:.80} and {logits_rows!r:.80}"
+                f"rows and logits_rows must be sequences of integers, got {shown(rows)} and {shown(logits_rows)}"
             ) from error
 
 
 def _check_row(row: int) -> int:
     if not is_integer(row):
-        raise ParameterTypeError(f"row must be an integer, got {row!r}")
+        raise ParameterTypeError(f"row must be an integer, got {shown(row)}")
+    if not 0 <= row < 2**63:
+        raise ParameterError(f"row must be one that was added, got {shown(row)}")
     return row

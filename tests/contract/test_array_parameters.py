@@ -53,7 +53,7 @@ def test_histories_differ_in_length(rows: Any) -> None:
         ([1.0], ParameterTypeError),
         ([True, False], ParameterTypeError),
         (["1", "2", "3"], ParameterTypeError),
-        ([2**70], ParameterTypeError),
+        ([2**70], ParameterError),
         ("12", ParameterTypeError),
         (b"12", ParameterTypeError),
         ({1: 1}, ParameterTypeError),

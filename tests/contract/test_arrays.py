@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import gc
+import inspect
 import sys
 import weakref
 from typing import Any
@@ -161,8 +162,8 @@ def test_buffers(logits: npt.NDArray[np.float32]) -> None:
 def test_logits_are_read_in_place_and_let_go(lend: Any, logits: npt.NDArray[np.float32]) -> None:
     before = sys.getrefcount(logits)
     view = _core.Logits(lend(logits))
-    params = ops._prepare(view, 0, 1, 0, 0, 0, 0, 1, None, None, None, None, np.zeros(ROWS, np.uint64), 0, 0, 1, None,
-                          "raw", "output")  # fmt: skip
+    given = {name: parameter.default for name, parameter in inspect.signature(nexttoken.sample).parameters.items()}
+    params, _ = ops._prepare(view, given | {"temperature": 0})
     for token in (7, 11):  # written after the view was made
         logits[:, token] = 100 + token
         assert _core.sample(view, params)[0][:, 0].tolist() == [token] * ROWS

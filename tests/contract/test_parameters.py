@@ -13,6 +13,7 @@ import pytest
 import nexttoken
 from contract.naming import brief
 from nexttoken import ParameterError, ParameterTypeError, Sampler, SamplingParams
+from nexttoken.params import shown
 
 V = 40
 LOGITS = np.zeros((3, V), np.float32)
@@ -54,7 +55,7 @@ NUMBERS: dict[str, tuple[list[Any], list[Any], str]] = {
     ),
     "sequence_index": ([0, 1, 2**32 - 1, np.uint32(7)], [-1, 2**32, 2**70], "in [0, 2**32)"),
     "step": ([0, 2**63, 2**64 - 1, np.uint64(2**64 - 1)], [-1, 2**64], "in [0, 2**64)"),
-    "n": ([1, 2, 100], [0, -1], "1 or more"),
+    "n": ([1, 2, 100], [0, -1, 2**20 + 1], "in [1, 2**20]"),
     "logprobs": ([None, 0, 1, 20], [-1, 21], "None or in [0, 20]"),
 }
 PER_ROW = [name for name in NUMBERS if name not in ("n", "logprobs")]
@@ -84,12 +85,12 @@ def test_legal_values_are_taken(name: str, value: Any) -> None:
 def test_values_outside_the_range_are_refused(name: str, value: Any, expected: str) -> None:
     with pytest.raises(ParameterError) as refused:
         nexttoken.sample(LOGITS, **{name: value})
-    assert str(refused.value) == f"{name} must be {expected}, got {value!r}"
+    assert str(refused.value) == f"{name} must be {expected}, got {shown(value)}"
     if name in PER_ROW:
         good = NUMBERS[name][0][0]
         with pytest.raises(ParameterError) as refused:
             nexttoken.sample(LOGITS, **{name: [good, value, good]})
-        assert str(refused.value) == f"{name} must be {expected}, got {value!r} at row 1"
+        assert str(refused.value) == f"{name} must be {expected}, got {shown(value)} at row 1"
     if name in OF_A_REQUEST:
         with pytest.raises(ParameterError, match=f"^{name} must be"):
             SamplingParams(**{name: value})

@@ -66,8 +66,8 @@ class Sampler {
   int64_t Add(std::shared_ptr<const Request> request, const std::vector<int32_t>& prompt,
               const std::vector<int32_t>& output, uint64_t seed, uint32_t sequence_index);
 
-  // n further rows that continue as `row` would, with the n sequence indices after its own.
-  std::vector<int64_t> Fork(int64_t row, int32_t n);
+  // n further rows that continue as `row` would, at the sequence indices sequence_index .. sequence_index + n - 1.
+  std::vector<int64_t> Fork(int64_t row, int32_t n, uint32_t sequence_index);
 
   void Remove(int64_t row);
 
@@ -78,9 +78,10 @@ class Sampler {
   int32_t Logprobs(const std::vector<int64_t>& rows) const;
 
   // One token for each of rows (all different, none finished). Line lines[i] of the logits serves rows[i]; several rows
-  // may share one. bitmask: [rows, (vocab_size + 31) / 32] words, or null.
+  // may share one. bitmask: (vocab_size + 31) / 32 words a row, the rows bitmask_stride words apart (0: one for all), or
+  // null.
   void Step(const LogitsView& logits, const std::vector<int64_t>& rows, const std::vector<int64_t>& lines,
-            const int32_t* bitmask, const StepOutput& output);
+            const int32_t* bitmask, int64_t bitmask_stride, const StepOutput& output);
 
   struct RowInfo {
     uint64_t seed;
