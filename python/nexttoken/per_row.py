@@ -130,6 +130,6 @@ def bitmask(values: Any, batch: int, vocab: int) -> npt.NDArray[np.int32] | None
     words = (vocab + 31) // 32
     if mask.dtype != np.int32:
         raise ParameterTypeError(f"token_bitmask must be int32, got {mask.dtype}")
-    if mask.shape not in ((words,), (1, words), (batch, words)):
+    if mask.shape not in ((words,), (batch, words)):
         raise ParameterError(f"token_bitmask must have the shape ({words},) or ({batch}, {words}), got {mask.shape}")
     return np.ascontiguousarray(np.atleast_2d(mask))

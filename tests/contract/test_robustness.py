@@ -95,7 +95,6 @@ def test_one_mask_serves_all_rows_of_a_step() -> None:
         sampler.add(SamplingParams(seed=3))
     mask = np.array([0b00100000], np.int32)
     assert set(sampler.step(np.zeros((40, V), np.float32), token_bitmask=mask).token_ids.tolist()) == {5}
-    assert set(sampler.step(np.zeros((40, V), np.float32), token_bitmask=mask[None]).token_ids.tolist()) == {5}
 
 
 class Growing(Sequence[int]):
