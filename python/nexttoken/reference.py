@@ -80,7 +80,8 @@ def weigh(z: Floats, temperature: np.float32) -> npt.NDArray[np.uint64]:
     positive = (z != -np.inf) & (t >= -(S + 1))
     t = np.where(positive, t, np.float32(0))
     n = np.rint(t)
-    q = exp2_fraction(t - n)
+    f = (t - n - np.float32(0.5)) + np.float32(0.5)  # to a multiple of 2**-24
+    q = exp2_fraction(f)
     exact = np.ldexp(q.astype(np.float64), S + n.astype(np.int64))  # 24 bits times a power of two
     return np.where(positive, np.floor(exact), 0).astype(np.uint64)
 

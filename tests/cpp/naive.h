@@ -108,7 +108,7 @@ inline uint64_t Weigh(float z, float max, float temperature) {
   const float t = z == max ? 0.0f : difference * scale;
   if (!(t >= -43.0f)) return 0;
   const float n = std::nearbyint(t);
-  const float f = t - n;
+  const float f = std::nearbyint((t - n) * 0x1p24f) * 0x1p-24f;  // all three exact but the rounding
   float q = 0.0013269535265862942f;
   for (const float c : {0.009671292267739773f, 0.0555071085691452f, 0.24022246897220612f, 0.6931470036506653f, 1.0f}) {
     q = std::fma(q, f, c);

@@ -98,7 +98,7 @@ int32_t StepOne(Sampler* sampler, const std::vector<float>& logits, int64_t row,
   float logprob, top_logprobs[2];
   std::vector<std::string> released(1);
   const StepOutput output{&token, &status, &finish, &logprob, top, top_logprobs, 2, &released};
-  sampler->Step(View(logits, kRows), {row}, {line}, nullptr, output);
+  sampler->Step(View(logits, kRows), {row}, {line}, nullptr, 0, output);
   *text += released[0];
   return finish == FinishReason::kNone ? token : -1;
 }
@@ -124,7 +124,7 @@ void TestSampler(const std::vector<float>& logits) {
     callers.emplace_back([&, caller] {
       for (int round = 0; round < 4; ++round) {
         const int64_t row = shared->Add(request, {1, 2}, {}, 7, static_cast<uint32_t>(caller));
-        const int64_t fork = shared->Fork(row, 1)[0];
+        const int64_t fork = shared->Fork(row, 1, 99)[0];
         Require(Tell(shared.get(), logits, row, caller) == alone[static_cast<size_t>(caller)], "a text differs");
         shared->Remove(fork);
         shared->Remove(row);

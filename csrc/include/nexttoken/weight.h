@@ -4,13 +4,12 @@
 // float32. Integers may be summed in any order with the same result: that is why one seed draws one token on every
 // device.
 //
-// Bounds, tested in tests/contract/test_weight.py:
+// Bounds, tested in tests/contract/test_weight.py, and for every t in tests/cpp/weights_main.cc:
 //   * P(f) is within 2^-22.6 (relative) of 2^f over [-1/2, 1/2], evaluation rounding included, and P(0) = 1;
-//   * P never decreases over the 2^24 + 1 multiples of 2^-24, and P(1/2) = 2 P(-1/2): up to t = -1/2 the weight never
-//     decreases as t grows, the seams between integers included. Above -1/2, where float32 is finer than that, a weight
-//     may be less than that of a smaller t, by one unit in the last place of P (2^18) at most. Nothing ranks by weight;
-//   * both are tested for every t, in tests/cpp/weights_main.cc;
-//   * truncation takes less than 1 from each weight: less than vocab_size * 2^-42 of the largest.
+//   * f is a multiple of 2^-24 (see FractionOf), P never decreases over those 2^24 + 1 values, and P(1/2) = 2 P(-1/2): so
+//     the weight never decreases as t grows, the seams between integers included;
+//   * a weight is within 2^-22.4 (relative) of 2^(42 + t), and truncation takes less than 1 besides: less than
+//     vocab_size * 2^-42 of the largest.
 #pragma once
 
 #include <cstdint>
@@ -42,6 +41,13 @@ NEXTTOKEN_HD float Exp2Fraction(float f) {
   return __builtin_fmaf(q, f, 1.0f);
 }
 
+// t - n in [-1/2, 1/2], rounded to a multiple of 2^-24. Only t above -1/2 is finer than that, where P, evaluated in
+// float32, would lose a unit in its last place here and there as t grows.
+NEXTTOKEN_HD float FractionOf(float t, float n) {
+  const float exact = t - n;
+  return (exact - 0.5f) + 0.5f;
+}
+
 // Branch-free, so that compilers vectorise loops over it. z is not NaN; max is the row's maximum and not -inf.
 NEXTTOKEN_HD uint64_t WeightOf(float z, float max, float scale) {
   const float difference = z - max;  // NaN where both are infinite: the select below never uses it
@@ -51,7 +57,7 @@ NEXTTOKEN_HD uint64_t WeightOf(float z, float max, float scale) {
   // rint, ties to even: adding 1.5 * 2^23 leaves no bit for a fraction.
   const float shifted = bounded + 12582912.0f;
   const float n = shifted - 12582912.0f;
-  const uint32_t bits = BitsOfFloat(Exp2Fraction(bounded - n));
+  const uint32_t bits = BitsOfFloat(Exp2Fraction(FractionOf(bounded, n)));
   // q = mantissa * 2^(exponent - 23), exponent -1 or 0; the floor of q * 2^(42 + n) by one shift to the right.
   const uint64_t mantissa = (bits & 0x7fffffu) | 0x800000u;
   const int exponent = static_cast<int>(bits >> 23) - 127;
