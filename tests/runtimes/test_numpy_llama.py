@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,9 @@ def test_generation_config_says_what_ends_an_answer(write_model: WriteModel) -> 
     directory, _, _ = write_model()
     (directory / "generation_config.json").write_text('{"eos_token_id": 256}', encoding="utf-8")
     assert NumpyLlama(directory).eos_token_ids == (256,)
+    (directory / "generation_config.json").write_text('{"eos_token_id": [256, 300]}', encoding="utf-8")
+    with pytest.raises(ModelFileError, match=r"eos_token_id in .*generation_config\.json .* got 300"):
+        NumpyLlama(directory)
 
 
 def test_templates_may_call_special_tokens_by_name(write_model: WriteModel) -> None:
@@ -228,6 +232,27 @@ def test_chat_template_of_the_tokenizer_config(write_model: WriteModel, template
     text = json.dumps({"chat_template": template})
     (directory / "tokenizer_config.json").write_text(text, encoding="utf-8")
     assert NumpyLlama(directory).chat_template == "T"
+
+
+@pytest.mark.parametrize(
+    "template", [[], [{}], [5], ["T"], [{"name": "default"}], [{"name": "tool", "template": "U"}], 5, {"default": "T"}]
+)
+def test_a_chat_template_that_is_none(write_model: WriteModel, template: Any) -> None:
+    directory, _, _ = write_model()
+    (directory / "chat_template.jinja").unlink()
+    (directory / "tokenizer_config.json").write_text(json.dumps({"chat_template": template}), encoding="utf-8")
+    with pytest.raises(ModelFileError, match=r"expected chat_template in .* to be a text, or a list") as caught:
+        NumpyLlama(directory)
+    assert str(directory / "tokenizer_config.json") in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["config.json", "generation_config.json", "chat_template.jinja", "tokenizer.json"])
+def test_files_that_are_no_utf8_are_named(write_model: WriteModel, name: str) -> None:
+    directory, _, _ = write_model()
+    (directory / name).write_bytes(b'{"a": "\xff"}')
+    with pytest.raises(ModelFileError, match="utf-8") as caught:
+        NumpyLlama(directory)
+    assert str(directory / name) in str(caught.value)
 
 
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja"])
@@ -251,10 +276,32 @@ def test_missing_files_are_named(write_model: WriteModel, missing: str) -> None:
         ({"quantization_config": {"bits": 4}}, "quantization_config .* None, got"),
         ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_type .* 'default', got 'linear'"),
         ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}}, "rope_type .* got 'yarn'"),
+        (
+            {"rope_parameters": {"rope_type": "default"}, "rope_scaling": {"type": "linear", "factor": 2.0}},
+            "rope_type .* 'default', got 'linear'",
+        ),
+        ({"rope_parameters": [1]}, r"rope_parameters .* a JSON object, got \[1\]"),
+        ({"rope_scaling": "linear"}, "rope_scaling .* a JSON object, got 'linear'"),
         ({"partial_rotary_factor": 0.5}, "partial_rotary_factor .* 1, got 0.5"),
+        ({"rope_parameters": {"partial_rotary_factor": 0.5}}, "partial_rotary_factor .* 1, got 0.5"),
         ({"hidden_size": ...}, "hidden_size .* positive integer, got None"),
         ({"num_hidden_layers": "2"}, "num_hidden_layers .* positive integer, got '2'"),
         ({"vocab_size": 0}, "vocab_size .* positive integer, got 0"),
+        ({"num_key_value_heads": 3}, "num_key_value_heads .* divide 4 heads, got 3"),
+        ({"head_dim": 7}, "even size .* got 7"),
+        *[
+            ({"rms_norm_eps": value}, f"rms_norm_eps .* a number in .*, got {value!r}")
+            for value in ("x", None, True, {}, -1, 0, 1e-60, math.nan, math.inf)
+        ],
+        *[
+            ({"rope_theta": value}, f"rope_theta .* a number in .*, got {value!r}")
+            for value in ("a", None, True, {}, -1, 0, 1e-30, math.nan, math.inf, 10**40)
+        ],
+        ({"rope_parameters": {"rope_theta": "a"}}, "rope_theta .* a number in .*, got 'a'"),
+        *[
+            ({"eos_token_id": value}, rf"eos_token_id .* in \[0, 258\).*, got {got!r}")
+            for value, got in (("abc", "abc"), (258, 258), (-1, -1), (True, True), ([257, "x"], "x"), ({}, {}))
+        ],
     ],
 )
 def test_what_is_not_computed_is_refused_by_name(
@@ -268,7 +315,7 @@ def test_what_is_not_computed_is_refused_by_name(
     assert str(directory / "config.json") in str(caught.value)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]"])
+@pytest.mark.parametrize("content", ["", "{", "[1]", "[" * 100_000])
 def test_a_broken_config_is_named(write_model: WriteModel, content: str) -> None:
     directory, _, _ = write_model()
     (directory / "config.json").write_text(content, encoding="utf-8")

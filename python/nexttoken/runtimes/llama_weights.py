@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nexttoken.exceptions import ModelFileError
-from nexttoken.runtimes.model_files import positive_integer, read_tensors
+from nexttoken.runtimes.model_files import number, optional_object, positive_integer, read_tensors
 
 Floats = npt.NDArray[np.float32]
 
@@ -61,32 +61,36 @@ def read_shape(config: Mapping[str, Any], path: Path) -> Shape:
     Raises
     ------
     ModelFileError
-        A size is missing, or the model needs what this runtime does not compute.
+        A size is missing or wrong, or the model needs what this runtime does not compute.
     """
-    rope: Mapping[str, Any] = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    asked = {
-        **{key: (config.get(key, value), value) for key, value in _COMPUTED.items()},
-        "rope_type": (rope.get("rope_type", rope.get("type", "default")), "default"),
-        "partial_rotary_factor": (
-            rope.get("partial_rotary_factor", config.get("partial_rotary_factor", 1)),
-            1,
-        ),
-    }
-    for key, (got, computed) in asked.items():
+    asked = [(key, config.get(key, value), value) for key, value in _COMPUTED.items()]
+    # The same thing under its new and its old name, and before that in the config itself. All that are there count.
+    ropes = [optional_object(config, key, path) for key in ("rope_parameters", "rope_scaling")]
+    asked += [("rope_type", rope.get("rope_type", rope.get("type", "default")), "default") for rope in ropes]
+    asked += [("partial_rotary_factor", each.get("partial_rotary_factor", 1), 1) for each in (*ropes, config)]
+    for key, got, computed in asked:
         if got != computed:
             raise ModelFileError(f"expected {key} in {path} to be {computed!r}, got {got!r}: not computed here")
+    rope_theta = next((each for each in ropes if "rope_theta" in each), config)
     hidden, heads = (positive_integer(config, key, path) for key in ("hidden_size", "num_attention_heads"))
+    kv_heads = positive_integer(config, "num_key_value_heads", path, default=heads)
+    if heads % kv_heads:
+        raise ModelFileError(f"expected num_key_value_heads in {path} to divide {heads} heads, got {kv_heads}")
+    head_size = positive_integer(config, "head_dim", path, default=hidden // heads)
+    if head_size % 2:
+        raise ModelFileError(f"expected heads of an even size in {path}, as the rotation needs, got {head_size}")
     return Shape(
         layers=positive_integer(config, "num_hidden_layers", path),
         hidden=hidden,
         intermediate=positive_integer(config, "intermediate_size", path),
         heads=heads,
-        kv_heads=positive_integer(config, "num_key_value_heads", path, default=heads),
-        head_size=positive_integer(config, "head_dim", path, default=hidden // heads),
+        kv_heads=kv_heads,
+        head_size=head_size,
         vocab=positive_integer(config, "vocab_size", path),
         context=positive_integer(config, "max_position_embeddings", path),
-        rope_theta=float(rope.get("rope_theta", config.get("rope_theta", 10000.0))),
-        rms_norm_eps=float(config.get("rms_norm_eps", 1e-6)),
+        # Angles must not outgrow float32, nor must a row of zeros be divided by zero.
+        rope_theta=number(rope_theta, "rope_theta", path, 1, 1e30, default=10000.0),
+        rms_norm_eps=number(config, "rms_norm_eps", path, 1e-30, 1e30, default=1e-6),
         tied=bool(config.get("tie_word_embeddings", False)),
     )
 

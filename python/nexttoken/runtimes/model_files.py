@@ -25,9 +25,10 @@ def read_json(path: Path) -> dict[str, Any]:
     ModelFileError
         The file is missing, or holds no JSON object.
     """
+    text = _read_text(path)
     try:
-        found = json.loads(_read_text(path))
-    except ValueError as error:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ModelFileError(f"expected JSON in {path}: {error}") from error
     if not isinstance(found, dict):
         raise ModelFileError(f"expected a JSON object in {path}, got a {type(found).__name__}")
@@ -50,23 +51,57 @@ def positive_integer(config: Mapping[str, Any], key: str, path: Path, default: i
     return value
 
 
+def number(config: Mapping[str, Any], key: str, path: Path, low: float, high: float, default: float) -> float:
+    """``config[key]``, or `default` where it is absent.
+
+    Raises
+    ------
+    ModelFileError
+        It is no number from `low` to `high`.
+    """
+    value = config.get(key, default)
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
+        raise ModelFileError(f"expected {key} in {path} to be a number in [{low:g}, {high:g}], got {value!r}")
+    return float(value)
+
+
+def optional_object(config: Mapping[str, Any], key: str, path: Path) -> Mapping[str, Any]:
+    """``config[key]``, or an empty mapping where it is absent or null.
+
+    Raises
+    ------
+    ModelFileError
+        It is no JSON object.
+    """
+    value = config.get(key)
+    if value is not None and not isinstance(value, dict):
+        raise ModelFileError(f"expected {key} in {path} to be a JSON object, got {value!r}")
+    return value or {}
+
+
 def read_chat_template(directory: Path) -> str:
     """The chat template: ``chat_template.jinja``, or the member of ``tokenizer_config.json``.
 
     Raises
     ------
     ModelFileError
-        There is none.
+        There is none, or it is no text.
     """
     if (directory / "chat_template.jinja").exists():
         return _read_text(directory / "chat_template.jinja")
     config = directory / "tokenizer_config.json"
     template = read_json(config).get("chat_template") if config.exists() else None
-    if isinstance(template, list):  # several by name
-        template = next((each["template"] for each in template if each["name"] == "default"), None)
-    if not isinstance(template, str):
+    if template is None:
         raise ModelFileError(
             f"expected a chat template in {directory}: chat_template.jinja, or chat_template in {config.name}"
+        )
+    if isinstance(template, list):  # several by name
+        named = (each for each in template if isinstance(each, dict) and each.get("name") == "default")
+        template = next(named, {}).get("template")
+    if not isinstance(template, str):
+        raise ModelFileError(
+            f"expected chat_template in {config} to be a text, or a list of objects with name and template, "
+            "one of them named 'default'"
         )
     return template
 
@@ -82,15 +117,27 @@ def read_special_token_names(directory: Path) -> dict[str, str]:
     return names
 
 
-def read_eos_token_ids(directory: Path, config: Mapping[str, Any]) -> tuple[int, ...]:
-    """The tokens that end an answer, from ``generation_config.json`` if it says, else from `config`."""
-    path = directory / "generation_config.json"
-    ids = read_json(path).get("eos_token_id") if path.exists() else None
-    if ids is None:
-        ids = config.get("eos_token_id")
-    if ids is None:
-        return ()
-    return tuple(ids) if isinstance(ids, list) else (ids,)
+def read_eos_token_ids(directory: Path, vocab_size: int) -> tuple[int, ...]:
+    """The tokens that end an answer, from ``generation_config.json`` if it says, else from ``config.json``.
+
+    Raises
+    ------
+    ModelFileError
+        One is no token of the vocabulary.
+    """
+    for path in (directory / "generation_config.json", directory / "config.json"):
+        ids = read_json(path).get("eos_token_id") if path.exists() else None
+        if ids is None:
+            continue
+        found = tuple(ids) if isinstance(ids, list) else (ids,)
+        for i in found:
+            if not isinstance(i, int) or isinstance(i, bool) or not 0 <= i < vocab_size:
+                raise ModelFileError(
+                    f"expected eos_token_id in {path} to be of tokens in [0, {vocab_size}), as the tokenizer has, "
+                    f"got {i!r}"
+                )
+        return found
+    return ()
 
 
 def read_tensors(path: Path) -> dict[str, npt.NDArray[np.float32]]:
@@ -125,3 +172,5 @@ def _read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ModelFileError(f"expected {path.name} in {path.parent}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ModelFileError(f"expected UTF-8 text in {path}: {error}") from error

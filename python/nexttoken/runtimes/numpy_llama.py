@@ -66,7 +66,6 @@ class NumpyLlama:
         self._shape = shape = read_shape(config, directory / "config.json")
         self.name = directory.name
         self.context_length = shape.context
-        self.eos_token_ids = read_eos_token_ids(directory, config)
         self.chat_template = read_chat_template(directory)
         self.special_token_names = read_special_token_names(directory)
         self.tokenizer = load_tokenizer(directory)
@@ -76,6 +75,7 @@ class NumpyLlama:
                 f"expected at most {shape.vocab} tokens in {directory / 'tokenizer.json'}, "
                 f"as config.json says, got {self.vocab_size}"
             )
+        self.eos_token_ids = read_eos_token_ids(directory, self.vocab_size)
         if (directory / "model.safetensors.index.json").exists():
             raise ModelFileError(f"expected one model.safetensors in {directory}, got weights in several files")
         self._embedding, self._layers, self._last_norm, head = read_weights(directory / "model.safetensors", shape)
