@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from openai.types.chat import ChatCompletionMessage
 
@@ -135,6 +136,12 @@ def test_other_members_are_refused_by_name(field):
     error = refused({**USER, field: "x"})
     assert f"'{field}' was unexpected" in error.message
     assert "messages.2" in error.message
+
+
+@pytest.mark.parametrize("value", [np.array([1, 2]), np.array([]), 0, False, object()])
+def test_other_members_of_any_type(value):
+    """Only what is known to be empty is passed over; nothing is asked whether it is true."""
+    assert "'tool_calls' was unexpected" in refused({**USER, "tool_calls": value}).message
 
 
 def test_an_answer_can_be_handed_back(ask, runtime):

@@ -233,6 +233,15 @@ def test_unknown_model(name, stream, ask):
     assert error.message == f"The model `{name[:64]}{'...' * (len(name) > 64)}` does not exist."
 
 
+@pytest.mark.parametrize("fields", [None, 5, True, "model", ["model", "messages"], [("model", "m")]])
+def test_a_request_that_is_no_object(fields):
+    from nexttoken.chat import create
+
+    with pytest.raises(BadRequestError, match="expected an object, but got") as caught:
+        create(fields)
+    assert (caught.value.param, caught.value.code) == (None, "invalid_type")
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner, max_size=3)
 )

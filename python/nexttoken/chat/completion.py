@@ -148,7 +148,7 @@ def create(fields: Mapping[str, Any]) -> ChatCompletion | ChatCompletionStream:
     ----------
     fields : mapping
         The request's fields by name. ``model`` and ``messages`` may be missing: that, too, is a
-        `BadRequestError`.
+        `BadRequestError`, and so are fields that are no mapping.
     """
     for module in ("jinja2", "openai.types.chat"):
         require(module, "chat")

@@ -54,7 +54,7 @@ def _parse_message(index: int, value: Any) -> Message:
             raise invalid_type(at, "an object", value)
         value = value.model_dump(exclude_unset=True)
     for key in value:
-        if key not in _FIELDS and not (key in _LATER_FIELDS and not value[key]):
+        if key not in _FIELDS and not (key in _LATER_FIELDS and _is_empty(value[key])):
             raise BadRequestError(
                 f"Additional properties are not allowed ('{shown(key)}' was unexpected) - 'messages.{index}'",
                 param=f"{at}.{shown(key)}",
@@ -87,6 +87,11 @@ def _parse_message(index: int, value: Any) -> Message:
             "Missing parameter 'name': messages with role 'function' must have a 'name'.", param=f"{at}.name"
         )
     return message
+
+
+def _is_empty(value: object) -> bool:
+    # Asked of known types only: an array cannot say whether it is true.
+    return value is None or (isinstance(value, (str, list, tuple, dict)) and not value)
 
 
 def _parse_role(index: int, value: Mapping[str, Any]) -> str:

@@ -1,4 +1,7 @@
-"""A chat request: the fields of the 2023 document and `seed`, each checked, the rest refused by name."""
+"""A chat request: the fields of the 2023 document and `seed`, each checked, the rest refused by name.
+
+Checked by hand and not by a pydantic model, because the API's own messages, `param` and `code` are the contract.
+"""
 
 from __future__ import annotations
 
@@ -52,6 +55,10 @@ def parse_request(fields: Mapping[str, Any]) -> ChatRequest:
     BadRequestError
         For the first field found wrong.
     """
+    if not isinstance(fields, Mapping):
+        raise BadRequestError(
+            f"Invalid type for the request: expected an object, but got {kind(fields)} instead.", code="invalid_type"
+        )
     for name in fields:
         if name not in _FIELDS:
             raise BadRequestError(f"Unrecognized request argument supplied: {shown(name)}")
