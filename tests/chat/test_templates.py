@@ -223,3 +223,11 @@ def test_arguments_that_are_no_json_object(arguments):
 def test_a_conversation_without_functions_reaches_the_template_as_it_is():
     messages = [{"role": "user", "content": "x", "name": "ann"}]
     assert text_of(messages, "{{ messages | tojson }}") == '[{"role": "user", "content": "x", "name": "ann"}]'
+
+
+@pytest.mark.parametrize("source", ["", "{# nothing #}", "{{ '' }}", "{% for m in messages %}{% endfor %}"])
+def test_a_template_that_makes_nothing_of_the_messages(source, refusal, runtime):
+    runtime.chat_template = source
+    error = refusal(model=runtime)
+    assert error.message == "The model's chat template makes an empty prompt of these messages."
+    assert error.param == "messages"

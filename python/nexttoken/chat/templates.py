@@ -137,7 +137,7 @@ class PromptEncoder:
         Raises
         ------
         BadRequestError
-            If the template does not take the messages.
+            If the template does not take the messages, or makes nothing of them.
         """
         # Whatever in a message would be read as a special token travels through the template as one character
         # that nothing else uses, because the template may look at the text, trim it or cut it.
@@ -165,6 +165,10 @@ class PromptEncoder:
                 token_ids += self._encode_literal(literals[piece])
             elif piece:
                 token_ids += self._tokenizer.encode(piece)
+        if not token_ids:
+            raise BadRequestError(
+                "The model's chat template makes an empty prompt of these messages.", param="messages"
+            )
         return token_ids
 
     def _has_special(self, text: str) -> bool:
