@@ -29,6 +29,26 @@ def test_a_runtime_keeps_its_engine(runtime):
     assert find_model(ScriptedRuntime(["x"])) is not find_model(runtime)
 
 
+def test_a_runtime_says_what_its_template_calls_special_tokens(ask, runtime):
+    runtime.chat_template = "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}"
+    runtime.special_token_names = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>"}
+    prompts = []
+    prefill = runtime.prefill
+    runtime.prefill = lambda token_ids: (prompts.append(list(token_ids)), prefill(token_ids))[1]
+    ask(runtime)
+    assert prompts == [[256, *b"Hello!", 257]]
+
+
+@pytest.mark.parametrize(("strips", "text"), [(True, "Hello"), (False, " Hello"), (None, " Hello")])
+def test_a_tokenizer_says_whether_a_leading_space_is_text(strips, text, ask, text_of):
+    runtime = ScriptedRuntime([" Hello"])
+    if strips is not None:
+        runtime.tokenizer.strip_leading_space = strips
+    assert text_of(ask(runtime)) == text
+    chunks = ask(runtime, stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == text
+
+
 def test_a_runtime_is_not_kept_alive(ask):
     runtime = ScriptedRuntime(["x"])
     ask(runtime)

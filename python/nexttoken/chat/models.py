@@ -27,12 +27,13 @@ class ChatModel:
 
     def __init__(self, runtime: Runtime, name: str | None = None) -> None:
         tokenizer = runtime.tokenizer
-        # Not part of the protocol, because many runtimes and tokenizers have no use for them.
+        # Two members that a runtime and a tokenizer may have and need not: many have no use for them.
         names = getattr(runtime, "special_token_names", None)
+        strip_leading_space = getattr(tokenizer, "strip_leading_space", False)
         template = ChatTemplate(runtime.chat_template, names)
         self.name = name or runtime.name
         self.runtime = runtime
-        self.engine = Engine(runtime, strip_leading_space=getattr(tokenizer, "strip_leading_space", False))
+        self.engine = Engine(runtime, strip_leading_space=strip_leading_space)
         self.prompts = PromptEncoder(template, tokenizer, FunctionMessages(template))
 
 

@@ -17,9 +17,8 @@ from typing import Any, Protocol, runtime_checkable
 class Tokenizer(Protocol):
     """Text to token ids, and each token's exact bytes.
 
-    Two further members are looked at where they exist: ``strip_leading_space`` (bool), for vocabularies that put a
-    space before the first word of an answer, and ``special_token_names`` (mapping such as ``bos_token`` to its text),
-    for chat templates that call special tokens by name.
+    One further member is looked at where it exists: ``strip_leading_space`` (bool), for vocabularies that put a space
+    before the first word of an answer. It is then not part of the answer.
     """
 
     @property
@@ -40,6 +39,9 @@ class Runtime(Protocol):
 
     Sequences are named by integers that the runtime hands out. Logits are float32 (float16 and bfloat16 work too),
     any array with DLPack or the buffer protocol, and may be overwritten by the next call.
+
+    One further member is looked at where it exists: ``special_token_names`` (mapping such as ``"bos_token"`` to
+    ``"<s>"``), for a `chat_template` that calls special tokens by name.
     """
 
     @property
