@@ -3,16 +3,15 @@
 ::
 
     NextTokenError
-    ├── ParameterError (ValueError)        a parameter outside its range, or of no use here
-    ├── ParameterTypeError (TypeError)     a parameter of the wrong type
-    ├── MissingExtraError (ImportError)    an optional part is not installed; the message says what to install
-    ├── ModelFileError (OSError)           a model directory lacks a file, or a file is not what it should be
-    ├── GenerationError (RuntimeError)     a request that had begun cannot be finished: the model runtime
-    failed └── APIError                           a chat request refused; carries the body the chat API would
-    send
-        ├── BadRequestError      (400)
-        ├── NotFoundError        (404)
-        └── InternalServerError  (500)
+    ├── ParameterError (ValueError)      a parameter outside its range, or of no use here
+    ├── ParameterTypeError (TypeError)   a parameter of the wrong type
+    ├── MissingExtraError (ImportError)  an optional part is not installed; the message says what to install
+    ├── ModelFileError (OSError)         a model directory lacks a file, or a file is not what it should be
+    ├── GenerationError (RuntimeError)   a request that had begun cannot be finished
+    └── APIError                         a chat request that cannot be served, as the chat API says it
+        ├── BadRequestError              400: the request itself is wrong
+        ├── NotFoundError                404: no such model
+        └── InternalServerError          500: a fault of ours
 
 Messages say what was expected, what came, and where: ``top_p must be in [0, 1], got 1.2 at row 3``.
 """
