@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 
@@ -32,24 +31,25 @@ def test_every_caller_gets_its_own_answer(ask, echo):
 
 def test_callers_share_a_batch(ask, echo, text_of):
     """Two requests that are there at the same time go through the model together."""
-    arrived = threading.Barrier(2, timeout=30)
+    begun, go_on = threading.Event(), threading.Event()
     runtime = echo()
-    slow = runtime.decode
+    plain = runtime.decode
 
     def decode(sequences, token_ids):
-        time.sleep(0.001)  # a model takes its time, in which others come
-        return slow(sequences, token_ids)
+        begun.set()
+        assert go_on.wait(30)
+        return plain(sequences, token_ids)
 
     runtime.decode = decode
-
-    def call(text):
-        arrived.wait()
-        return text_of(ask(runtime, messages=message(text)))
-
-    with ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(call, ["a" * 50, "b" * 50])) == ["a" * 50, "b" * 50]
-    assert max(rows for call, rows in runtime.calls if call == "decode") == 2
-    assert sum(call == "decode" for call, _ in runtime.calls) < 70
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(ask, runtime, messages=message("a" * 50))
+        assert begun.wait(30)
+        second = ask(runtime, messages=message("b" * 50), stream=True)  # comes while the first one's step runs
+        go_on.set()
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in second) == "b" * 50
+        assert text_of(first.result(30)) == "a" * 50
+    # 51 tokens each, the end among them: one from the prompt and fifty steps, all but one of them shared.
+    assert [rows for call, rows in runtime.calls if call == "decode"] == [1] + [2] * 49 + [1]
 
 
 def test_a_slow_reader_stalls_nobody_and_loses_nothing(ask, echo, text_of):
