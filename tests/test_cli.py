@@ -157,6 +157,52 @@ def test_a_conversation(flags, runtime, type_in, capsys):
     assert len(prompts) == 2
 
 
+@pytest.mark.parametrize("flags", [[], ["--no-stream"], ["--json"]])
+def test_a_conversation_goes_on_when_the_context_is_full(flags, monkeypatch, type_in, capsys):
+    """The line that does not fit is reported and left out; what was said before stays."""
+    from nexttoken.chat import models
+
+    runtime = ScriptedRuntime(["Hello there.", "Bonjour.", "Hallo."], context_length=150)
+    found = models.find_model(runtime)
+    monkeypatch.setattr(models, "find_model", lambda name: found)
+    prompts = []
+    prefill = runtime.prefill
+    runtime.prefill = lambda token_ids: (prompts.append(bytes(i for i in token_ids if i < 256)), prefill(token_ids))[1]
+    type_in(f"Hi\n{'x' * 200}\nAgain\n")
+    assert main(["chat", *flags]) == 1
+    out, err = capsys.readouterr()
+    if not flags:
+        assert out == "Hello there.\nBonjour.\n"
+    assert prompts[-1] == b"user\nHi\nassistant\nHello there.\nuser\nAgain\nassistant\n"
+    assert len(prompts) == 2
+    first, second = err.splitlines()
+    assert first.startswith("nexttoken: This model's maximum context length is 150 tokens.")
+    assert second == (
+        "nexttoken: this line is left out of the conversation; say less, or leave and begin anew to start over"
+    )
+
+
+def test_a_conversation_goes_on_after_a_line_that_is_no_text(runtime, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["nexttoken", "chat"])
+    lines = b"Hi\n\xff\xfe bad\nAgain \xf0\x9f\x99\x82\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines), encoding="utf-8"))
+    assert main() == 1
+    out, err = capsys.readouterr()
+    assert out == "Hello there.\nBonjour à toi.\n"
+    assert err.splitlines() == [
+        "nexttoken: Invalid 'messages.[2].content': expected Unicode text, got a lone surrogate at character 0.",
+        "nexttoken: this line is left out of the conversation",
+    ]
+
+
+def test_a_flag_that_is_not_right_ends_the_conversation(runtime, type_in, capsys):
+    type_in("Hi\nAgain\n")
+    assert main(["chat", "--temperature", "3"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "temperature" in err
+
+
 def test_a_conversation_has_one_choice(type_in, capsys):
     type_in("Hi\n")
     assert main(["chat", "--n", "2"]) == 2
@@ -186,7 +232,18 @@ def test_parameters_that_are_not_right(flags, named, runtime, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["sing"], ["chat", "--temperature", "hot"], ["chat", "--logit-bias", "5"], ["info", "--n", "1"]]
+    "arguments",
+    [
+        [],
+        ["sing"],
+        ["chat", "--temperature", "hot"],
+        ["chat", "--logit-bias", "5"],
+        ["info", "--n", "1"],
+        ["chat", "Hi", "--temp", "1"],  # flags are not abbreviated
+        ["chat", "Hi", "--js"],
+        ["--vers"],
+        ["info", "--hel"],
+    ],
 )
 def test_arguments_that_are_no_arguments(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
@@ -221,6 +278,13 @@ def test_ctrl_c_leaves_quietly(flags, runtime, capsys):
 def run(*arguments, **settings):
     command = [sys.executable, "-m", "nexttoken", *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **settings)
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr() == (f"nexttoken {nexttoken.__version__}\n", "")
 
 
 def test_info():

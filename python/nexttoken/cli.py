@@ -33,6 +33,14 @@ __all__ = ["main"]
 
 _REQUEST_FLAGS = ("temperature", "top_p", "n", "max_tokens", "presence_penalty", "frequency_penalty", "seed")
 
+# What becomes of a line that was refused, by the error's code.
+_LEFT_OUT = {
+    None: "this line is left out of the conversation",
+    "context_length_exceeded": (
+        "this line is left out of the conversation; say less, or leave and begin anew to start over"
+    ),
+}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
@@ -45,11 +53,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 0; 2 for parameters that are not right; 1 for any other trouble.
+        The exit status: 0; 2 for parameters that are not right; 1 for any other trouble, such as a turn of a
+        conversation that could not be taken.
     """
     arguments = _parser().parse_args(argv)
     if argv is None and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character is no reason to stop
+    if argv is None and isinstance(sys.stdin, io.TextIOWrapper):
+        # Bytes that are no UTF-8 come through as surrogates: strict reading would lose the lines around them too.
+        sys.stdin.reconfigure(errors="surrogateescape")
     try:
         return int(arguments.run(arguments))
     except (ParameterError, ParameterTypeError, BadRequestError, NotFoundError) as error:
@@ -69,11 +81,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="nexttoken", description="Chat with a language model on this machine.")
+    # No abbreviations: a flag that comes later could give them another meaning.
+    parser = argparse.ArgumentParser(
+        prog="nexttoken", description="Chat with a language model on this machine.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"nexttoken {nexttoken.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     chat = commands.add_parser(
-        "chat", help="ask a model", description="Ask once with MESSAGE, or have a conversation without."
+        "chat",
+        help="ask a model",
+        description="Ask once with MESSAGE, or have a conversation without.",
+        allow_abbrev=False,
     )
     chat.set_defaults(run=_chat)
     chat.add_argument("message", nargs="?", metavar="MESSAGE", help="what to say; without it, a conversation")
@@ -97,7 +116,9 @@ def _parser() -> argparse.ArgumentParser:
     chat.add_argument("--no-stream", action="store_true", help="print the answer when it is whole")
     chat.add_argument("--json", action="store_true", help="print the API's response; with streaming, its events")
 
-    info = commands.add_parser("info", help="say what is installed", description="Say what is installed.")
+    info = commands.add_parser(
+        "info", help="say what is installed", description="Say what is installed.", allow_abbrev=False
+    )
     info.set_defaults(run=_info)
     return parser
 
@@ -136,15 +157,30 @@ def _chat(arguments: argparse.Namespace) -> int:
     if sys.stdin.isatty():
         with contextlib.suppress(ImportError):  # not on every platform; with it, input() edits lines
             import readline  # noqa: F401
+    return _converse(request, messages, arguments.json)
+
+
+def _converse(request: dict[str, Any], messages: list[dict[str, str]], as_json: bool) -> int:
+    """Answer line after line. A line that cannot be taken is reported and left out of the conversation."""
+    status = 0
     while True:
         try:
             text = input("> " if sys.stdin.isatty() else "")
         except EOFError:
-            return 0
-        if text:
-            messages.append({"role": "user", "content": text})
-            content = _answer({**request, "messages": messages}, arguments.json)
-            messages.append({"role": "assistant", "content": content})
+            return status
+        if not text:
+            continue
+        turn = {"role": "user", "content": text}
+        try:
+            content = _answer({**request, "messages": [*messages, turn]}, as_json)
+        except BadRequestError as error:
+            if error.param is None or not error.param.startswith("messages"):
+                raise  # a flag is not right, and no other line would make it so
+            status = 1
+            print(f"nexttoken: {error}", file=sys.stderr)
+            print(f"nexttoken: {_LEFT_OUT.get(error.code, _LEFT_OUT[None])}", file=sys.stderr)
+        else:
+            messages += [turn, {"role": "assistant", "content": content}]
 
 
 def _answer(request: dict[str, Any], as_json: bool) -> str:
