@@ -178,7 +178,8 @@ def test_a_conversation_goes_on_when_the_context_is_full(flags, monkeypatch, typ
     first, second = err.splitlines()
     assert first.startswith("nexttoken: This model's maximum context length is 150 tokens.")
     assert second == (
-        "nexttoken: this line is left out of the conversation; say less, or leave and begin anew to start over"
+        "nexttoken: this line is left out of the conversation; "
+        "say less, or leave with Ctrl-D and run the command again to start over"
     )
 
 

@@ -37,7 +37,8 @@ _REQUEST_FLAGS = ("temperature", "top_p", "n", "max_tokens", "presence_penalty",
 _LEFT_OUT = {
     None: "this line is left out of the conversation",
     "context_length_exceeded": (
-        "this line is left out of the conversation; say less, or leave and begin anew to start over"
+        "this line is left out of the conversation; "
+        "say less, or leave with Ctrl-D and run the command again to start over"
     ),
 }
 
