@@ -102,6 +102,22 @@ def test_the_first_of_several(stops, text, tokenizer, ask, text_of):
     assert streamed(list(ask(runtime, stop=stops, temperature=0, stream=True)))[0] == text
 
 
+@pytest.mark.parametrize("longer", [[], [b"abcd"], [b"xa", b"bcd"], [b"xab", b"cd"], [b"xabcd"]])
+@pytest.mark.parametrize(
+    ("stops", "text"),
+    [
+        (["abcd", "bc"], "xa"),  # the first to be complete, though the other began before
+        (["abc", "bc"], "x"),  # complete at the same byte: the one that began first
+        (["bc", "c", "abc"], "x"),
+        (["abce", "bcd"], "xa"),
+    ],
+)
+def test_several_that_overlap(stops, text, longer, ask, text_of):
+    runtime = ScriptedRuntime(["xabcd"], tokenizer=ByteTokenizer(longer=longer))
+    assert text_of(ask(runtime, stop=stops, temperature=0)) == text
+    assert streamed(list(ask(runtime, stop=stops, temperature=0, stream=True))) == (text, "stop")
+
+
 def test_the_prompt_is_not_searched(ask, text_of):
     messages = [{"role": "user", "content": "STOP"}, {"role": "assistant", "content": "STOP ST"}]
     assert text_of(ask(ScriptedRuntime(["OP and STOP"]), messages=messages, stop="STOP")) == "OP and "
