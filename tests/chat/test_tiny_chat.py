@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 import nexttoken
 from nexttoken.chat.messages import parse_messages
 from nexttoken.chat.models import find_model
-from nexttoken.exceptions import BadRequestError
+from nexttoken.exceptions import BadRequestError, ModelFileError
 from nexttoken.models import EMBEDDED
 from nexttoken.text import load_tokenizer
 
@@ -46,6 +47,17 @@ def said_to_it(tokenizer):
         return b"".join(tokenizer.all_token_bytes[token] for token in said_to_it.token_ids).decode()
 
     return said_to_it
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """The model's files in a directory of their own, as a user has them."""
+    directory = tmp_path / "my-model"
+    directory.mkdir()
+    for path in EMBEDDED["tiny-chat"].iterdir():
+        if path.is_file():
+            shutil.copy(path, directory)
+    return directory
 
 
 def texts(answer):
@@ -130,3 +142,44 @@ def test_every_role_reaches_the_model(said_to_it):
     assert "Ulm" in turns[2]
     assert turns[3].endswith("\n21 degrees")
     assert turns[4] == "<|im_start|>assistant\n"
+
+
+@pytest.mark.parametrize("kind", [str, lambda path: path], ids=["str", "path"])
+def test_a_conversation_with_a_directory(kind, copied, chat):
+    """A copy of the files says what the embedded model says, turn by turn."""
+    said = {}
+    for model in ("tiny-chat", kind(copied)):
+        first = chat("Hello!", model=model, seed=3)
+        answer = {"role": "assistant", "content": texts(first)[0]}
+        messages = [{"role": "user", "content": "Hello!"}, answer, {"role": "user", "content": "Why?"}]
+        second = nexttoken.chat_completion(model=model, messages=messages, seed=4, max_tokens=24, stream=True)
+        said[first.model] = texts(first), "".join(chunk.choices[0].delta.content or "" for chunk in second)
+    assert list(said) == ["tiny-chat", "my-model"]
+    assert said["my-model"] == said["tiny-chat"]
+
+
+@pytest.mark.parametrize("missing", ["config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja"])
+def test_a_file_that_a_directory_lacks_is_named(missing, copied, chat):
+    (copied / missing).unlink()
+    if missing == "chat_template.jinja":
+        (copied / "tokenizer_config.json").unlink()  # which has the template too
+    for stream in (False, True):
+        with pytest.raises(ModelFileError) as caught:
+            chat(model=copied, stream=stream)
+        assert missing in str(caught.value)
+        assert str(copied) in str(caught.value)
+
+
+@pytest.mark.parametrize("spare", ["chat_template.jinja", "generation_config.json", "tokenizer_config.json"])
+def test_files_that_a_directory_may_lack(spare, copied, chat):
+    (copied / spare).unlink()
+    assert texts(chat(model=copied, seed=3)) == texts(chat(seed=3))
+
+
+def test_a_directory_that_was_put_right_is_read_again(copied, chat):
+    whole = (copied / "config.json").read_text(encoding="utf-8")
+    (copied / "config.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ModelFileError):
+        chat(model=copied)
+    (copied / "config.json").write_text(whole, encoding="utf-8")
+    assert texts(chat(model=copied, seed=3)) == texts(chat(seed=3))
