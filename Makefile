@@ -70,6 +70,22 @@ stubs: $(VENV)/.lint  ## Regenerate the stubs of the compiled core
 golden: $(VENV)/.test  ## Write the golden files anew (a difference is a STREAM change)
 	$(BIN)/python tests/golden/streams.py
 
+MODEL := python/nexttoken/models/tiny_chat
+# Faster where the processor multiplies bfloat16 (AMX, AVX-512 BF16, a GPU with --device cuda); empty for float32.
+TRAIN_FLAGS ?= --bfloat16
+TRAIN = $(CURDIR)/.venv-model/bin/python -m making.train --compile $(TRAIN_FLAGS)
+
+model: .venv-model/.ready  ## Train the embedded model anew and score it: torch, about an hour on 2 cores
+	cd $(MODEL) && $(TRAIN) --out $(CURDIR)/build/tiny_chat_even --steps 6500
+	cd $(MODEL) && $(TRAIN) --out . --start $(CURDIR)/build/tiny_chat_even --seed 3 --mix hard --steps 3300 --decay 0.9 \
+	  --matrix-lr 0.012 --lr 1.8e-3
+	cd $(MODEL) && $(CURDIR)/.venv-model/bin/python -m making.evaluate --model . --corpus 20000 --failures
+
+.venv-model/.ready: constraints.txt
+	$(PYTHON) -m venv .venv-model
+	.venv-model/bin/python -m pip install -q -c constraints.txt torch transformers tokenizers safetensors numpy
+	@touch $@
+
 # The arithmetic of the contract: nothing contracted, nothing flushed, division exact.
 NVCC_FLAGS = -std=c++17 -O2 -Icsrc/include --fmad=false -ftz=false -prec-div=true -prec-sqrt=true \
              -Xcompiler -ffp-contract=off -Werror all-warnings

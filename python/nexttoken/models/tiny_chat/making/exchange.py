@@ -11,9 +11,9 @@ from random import Random
 class Exchange:
     """One question and its answer.
 
-    `short` is the answer in a word or two where there is one, `items` its members where it is a list: the system
-    prompts that ask for one word or for a list are obeyed from these. `fixed` marks an answer that a manner of
-    speaking would spoil (letters spelled out, text said again).
+    `short` is the answer in a word or two where there is one, `items` its members where it is a list: the
+    system prompts that ask for one word or for a list are obeyed from these. `fixed` marks an answer that a
+    manner of speaking would spoil (letters spelled out, text said again).
     """
 
     user: str

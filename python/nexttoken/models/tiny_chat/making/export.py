@@ -44,15 +44,23 @@ def _config(shape: Shape, eos: int, pad: int) -> dict:
 
 
 def write_model(model: Llama, tokenizer: Tokenizer, folder: Path) -> None:
-    """Write config, generation config, tokenizer and float16 weights; the tied output matrix is not written twice."""
+    """Write the configs, the tokenizer and float16 weights; the tied output matrix is not written twice."""
     folder.mkdir(parents=True, exist_ok=True)
     eos, pad = tokenizer.token_to_id(IM_END), tokenizer.token_to_id(PAD)
     files = {
         "config.json": _config(model.shape, eos, pad),
-        "generation_config.json": {"do_sample": True, "eos_token_id": eos, "pad_token_id": pad, "temperature": 1.0},
+        "generation_config.json": {
+            "do_sample": True,
+            "eos_token_id": eos,
+            "pad_token_id": pad,
+            "temperature": 1.0,
+        },
     }
     for name, content in files.items():
         (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     write_tokenizer(tokenizer, folder, model.shape.context)
-    tensors = {f"model.{name}": p.detach().cpu().to(torch.float16).contiguous() for name, p in model.named_parameters()}
+    tensors = {
+        f"model.{name}": p.detach().cpu().to(torch.float16).contiguous()
+        for name, p in model.named_parameters()
+    }
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})

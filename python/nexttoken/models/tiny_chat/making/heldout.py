@@ -25,17 +25,17 @@ def _pattern(text: str, subjects: list[str]) -> str:
 
 
 class HeldOut:
-    """Tells whether a user text is one of the questions, or one of their wordings about another subject.
+    """Tells whether a text is one of the questions, or one of their wordings about another subject.
 
-    A question with `subjects` holds out its wording; one without holds out its exact text (a calculation, whose
-    wording may be common because its operands are what is new).
+    A question with `subjects` holds out its wording; one without holds out its exact text (a calculation,
+    whose wording may be common because its operands are what is new).
     """
 
     def __init__(self, questions: list[dict]) -> None:
         self._exact: set[str] = set()
         by_first: dict[str, list[str]] = defaultdict(list)
         for question in questions:
-            for turn in question["turns"]:
+            for turn in (*question["turns"], *([question["system"]] if "system" in question else [])):
                 pattern = _pattern(turn, question.get("subjects", []))
                 if "*" in pattern:
                     regex = re.escape(pattern).replace(r"\*", ".+")

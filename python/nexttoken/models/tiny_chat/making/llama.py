@@ -1,4 +1,4 @@
-"""The Llama architecture in plain torch: only what training needs, with the parameter names of the HF format."""
+"""The Llama architecture in plain torch: what training needs, with the parameter names of the HF format."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from torch import Tensor
 def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
     """Push the singular values of each [rows, columns] matrix of a stack towards 1 (quintic Newton-Schulz).
 
-    The coefficients are those published with Muon (Keller Jordan, 2024): steep at zero, roughly 1 after five steps.
+    The coefficients are those published with Muon (Keller Jordan, 2024): steep at zero, near 1 after five.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     x = matrices.bfloat16()
@@ -29,7 +29,9 @@ def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """Momentum whose step is orthogonalised; matrices of one shape are worked on as one stack."""
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0):
+    def __init__(
+        self, parameters: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0
+    ):
         super().__init__(list(parameters), {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()

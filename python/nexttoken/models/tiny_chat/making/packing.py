@@ -1,6 +1,6 @@
 """Batches of rows filled with whole conversations, which do not see each other.
 
-Most conversations are short and attention over a long row would be wasted on them: there are rows of two lengths.
+Most conversations are short and attention over a long row would be wasted on them, so rows have two lengths.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .corpus import conversations
 from .tokenizer import PAD, Encoder
 
 Document = tuple[np.ndarray, np.ndarray]
-# Inputs, targets and target weights, each [rows, length], and the mask [rows, 1, length, length] of who sees whom.
+# Inputs, targets and target weights, each [rows, length]; who sees whom, [rows, 1, length, length].
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
@@ -42,7 +42,9 @@ class Shelf:
         return self._tokens >= 1.2 * self.length * self._row_count
 
     def _row(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        inputs, targets, segments = (np.full(self.length, fill, np.int64) for fill in (self._pad, self._pad, 0))
+        inputs, targets, segments = (
+            np.full(self.length, fill, np.int64) for fill in (self._pad, self._pad, 0)
+        )
         weights = np.zeros(self.length, np.float32)
         at = segment = position = 0
         # Oldest first, so that none waits for ever; what no longer fits is left for the next row.
@@ -56,20 +58,34 @@ class Shelf:
             self._tokens -= size
             segment += 1
             here = slice(at, at + size)
-            inputs[here], targets[here], weights[here], segments[here] = ids[:-1], ids[1:], weight[1:], segment
+            inputs[here], targets[here], weights[here], segments[here] = (
+                ids[:-1],
+                ids[1:],
+                weight[1:],
+                segment,
+            )
             at += size
         return inputs, targets, weights, segments
 
     def batch(self) -> Batch:
-        inputs, targets, weights, segments = (np.stack(part) for part in zip(*(self._row() for _ in range(self._row_count)), strict=True))
+        inputs, targets, weights, segments = (
+            np.stack(part) for part in zip(*(self._row() for _ in range(self._row_count)), strict=True)
+        )
         mask = (segments[:, :, None] == segments[:, None, :]) & self._causal
-        return torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(weights), torch.from_numpy(mask[:, None])
+        return (
+            torch.from_numpy(inputs),
+            torch.from_numpy(targets),
+            torch.from_numpy(weights),
+            torch.from_numpy(mask[:, None]),
+        )
 
 
-def batches(tokenizer: Tokenizer, seed: int, length: int, tokens: int, other_weight: float) -> Iterator[Batch]:
+def batches(
+    tokenizer: Tokenizer, seed: int, mix: str, length: int, tokens: int, other_weight: float
+) -> Iterator[Batch]:
     """Endless batches of about `tokens` tokens, in rows of `length` or of a third of it."""
     encoder = Encoder(tokenizer, other_weight)
-    source = conversations(seed)
+    source = conversations(seed, mix)
     pad = tokenizer.token_to_id(PAD)
     shelves = [Shelf(size, tokens // size, pad) for size in (length // 3, length)]
     while True:

@@ -27,7 +27,7 @@ def inverse(pairs: dict[str, str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Relation:
-    """`ask` and `tell` are patterns over {x} (subject) and {y} (object); `again` asks the same of another subject."""
+    """`ask` and `tell` are patterns over {x}, the subject, and {y}, the object; `again` asks of another."""
 
     pairs: dict[str, str]
     ask: tuple[str, ...]
@@ -44,9 +44,9 @@ class Relation:
 
     def make(self, rng: Random) -> list[Exchange]:
         """One question, or one in four times a question and one to three more of the same kind."""
-        subjects = list(self.pairs)
-        out = [self.exchange(rng, pick(rng, subjects), self.ask)]
-        if rng.random() < 0.25:
-            for _ in range(1 + int(rng.random() * 3)):
-                out.append(self.exchange(rng, pick(rng, subjects), self.again))
-        return out
+        further = 1 + int(rng.random() * 3) if rng.random() < 0.25 else 0
+        first, *others = rng.sample(list(self.pairs), 1 + further)
+        return [
+            self.exchange(rng, first, self.ask),
+            *(self.exchange(rng, other, self.again) for other in others),
+        ]

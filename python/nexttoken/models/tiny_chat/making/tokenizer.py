@@ -1,4 +1,4 @@
-"""The tokenizer: byte-level BPE over the corpus, single digits, ChatML; and conversations as weighted token ids."""
+"""The tokenizer (byte-level BPE, single digits, ChatML), and conversations as weighted ids."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def train_tokenizer(seed: int, vocab_size: int, conversation_count: int = 60_000
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    texts = (f"{m['role']}\n{m['content']}\n" for c in islice(conversations(seed), conversation_count) for m in c)
+    texts = (
+        f"{m['role']}\n{m['content']}\n" for c in islice(conversations(seed), conversation_count) for m in c
+    )
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
 
@@ -52,10 +54,15 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, context: int) -> None:
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     added = {
         str(tokenizer.token_to_id(token)): {
-            "content": token, "lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True,
+            "content": token,
+            "lstrip": False,
+            "normalized": False,
+            "rstrip": False,
+            "single_word": False,
+            "special": True,
         }
         for token in SPECIAL
-    }  # fmt: skip
+    }
     config = {
         "added_tokens_decoder": added,
         "add_prefix_space": False,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from random import Random
 from typing import TypeVar
 
@@ -17,11 +17,15 @@ Node = str | tuple  # a literal, or the alternatives of one bracket, each a tupl
 
 
 def pick(rng: Random, options: Sequence[T]) -> T:
-    """`rng.choice`, with one draw whatever the length, which is quicker and keeps the stream easy to follow."""
+    """`rng.choice` with one draw whatever the length: quicker, and the stream is easy to follow."""
     return options[int(rng.random() * len(options))]
 
 
-@lru_cache(maxsize=None)
+def words_of(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+@cache
 def _parse(pattern: str) -> tuple[Node, ...]:
     position = 0
 
@@ -56,7 +60,8 @@ def _choose(rng: Random, nodes: tuple[Node, ...], out: list[str]) -> None:
 
 
 def article(noun: str) -> str:
-    return ("an " if noun[0].lower() in "aeiou" else "a ") + noun
+    vowel = noun[0].lower() in "aeiou" and not noun.lower().startswith("uni")
+    return ("an " if vowel else "a ") + noun
 
 
 def capital(text: str) -> str:
@@ -64,7 +69,7 @@ def capital(text: str) -> str:
 
 
 def expand(rng: Random, pattern: str, **slots: str) -> str:
-    """One text of the pattern. Slot `x` also answers to {X} (capital first), {ax} and {AX} (with its article)."""
+    """One text of the pattern. Slot `x` also answers to {X} (capital first), {ax} and {AX} (with article)."""
     out: list[str] = []
     _choose(rng, _parse(pattern), out)
     text = "".join(out)
@@ -78,9 +83,23 @@ def expand(rng: Random, pattern: str, **slots: str) -> str:
 
 
 _OPENERS = (
-    "Please tell me, ", "Tell me, ", "Hey, ", "Hi, ", "So, ", "OK, ", "Um, ", "Quick question: ", "I have a question: ",
-    "I would like to know, ", "Now, ", "Well, ", "Question: ", "Hello, ", "And now, ", "Do you know this? ",
-)  # fmt: skip
+    "Please tell me, ",
+    "Tell me, ",
+    "Hey, ",
+    "Hi, ",
+    "So, ",
+    "OK, ",
+    "Um, ",
+    "Quick question: ",
+    "I have a question: ",
+    "I would like to know, ",
+    "Now, ",
+    "Well, ",
+    "Question: ",
+    "Hello, ",
+    "And now, ",
+    "Do you know this? ",
+)
 _CLOSERS = (" please", " thanks", " please?", ", please.", " Thank you.", ", thanks!", " :)")
 
 
@@ -97,7 +116,7 @@ def _typo(rng: Random, text: str) -> str:
 
 
 def roughen(rng: Random, text: str) -> str:
-    """The text as a person might type it: often untouched, sometimes lower-case, unpunctuated or with a slip."""
+    """The text as a person might type it: often untouched, or lower-case, unpunctuated, with a slip."""
     draw = rng.random()
     if draw < 0.55:
         return text
@@ -120,5 +139,5 @@ def roughen(rng: Random, text: str) -> str:
 
 
 def normal(text: str) -> str:
-    """What is left of a text when case, punctuation and spacing are taken away: two texts alike here are one wording."""
+    """The text without case, punctuation and spacing: two texts alike in this are one wording."""
     return " ".join(re.findall(r"[^\W_]+", text.lower().replace("'", "")))

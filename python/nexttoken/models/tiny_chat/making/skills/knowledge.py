@@ -136,7 +136,7 @@ What is a croissant?~Where does the croissant come from?~Which country is known 
 What does a vegetarian not eat?~What do vegetarians not eat? || A vegetarian does not eat meat or fish. || meat
 What [comes|is] first, breakfast or dinner?~What is the first meal of the day?~Which meal do we eat in the morning? || Breakfast is the first meal of the day. || breakfast
 What meal do [we|people] eat at noon?~What do you call the meal in the middle of the day? || The meal in the middle of the day is lunch. || lunch
-"""  # noqa: E501
+"""
 
 
 def _read() -> list[tuple[tuple[str, ...], str, str]]:
@@ -149,9 +149,18 @@ def _read() -> list[tuple[tuple[str, ...], str, str]]:
 
 FACTS = _read()
 _LEADS = (
-    "{q}", "{q}", "{q}", "{q}", "{q}", "[Can|Could] you tell me: {q}", "[Do you know|Tell me]: {q}", "{q} [Do you know?|Any idea?]",
-    "My [son|daughter|friend|teacher] asked me: {q}", "[I wonder|Just wondering]: {q}", "Here is a question. {q}",
-)  # fmt: skip
+    "{q}",
+    "{q}",
+    "{q}",
+    "{q}",
+    "{q}",
+    "[Can|Could] you tell me: {q}",
+    "[Do you know|Tell me]: {q}",
+    "{q} [Do you know?|Any idea?]",
+    "My [son|daughter|friend|teacher] asked me: {q}",
+    "[I wonder|Just wondering]: {q}",
+    "Here is a question. {q}",
+)
 
 
 def make(rng: Random) -> list[Exchange]:

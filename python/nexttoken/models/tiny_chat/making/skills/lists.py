@@ -10,21 +10,49 @@ from .vocabulary import CATEGORIES, singular
 
 _COUNT_WORDS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 _NAME_N = (
-    "[Name|List|Tell me|Give me|Say|Write|Show me] {n} {c}[.|, please.|]", "[Can|Could|Would] you [name|list|give me|tell me] {n} {c}?",
-    "I need {n} {c}.", "What are {n} {c}?", "[Name|List|Give me] {n} {c} [you know|you like].", "[Think of|Find] {n} {c}.",
-    "{N} {c}, please.", "[Make|Write] a list of {n} {c}.", "Which {n} {c} [can you name|do you know]?", "Please name {n} {c}.",
-    "I want [to hear|to know] {n} {c}.", "Tell me the names of {n} {c}.", "Do you know {n} {c}?", "Give [me |]examples of {n} {c}.",
-)  # fmt: skip
+    "[Name|List|Tell me|Give me|Say|Write|Show me] {n} {c}[.|, please.|]",
+    "[Can|Could|Would] you [name|list|give me|tell me] {n} {c}?",
+    "I need {n} {c}.",
+    "What are {n} {c}?",
+    "[Name|List|Give me] {n} {c} [you know|you like].",
+    "[Think of|Find] {n} {c}.",
+    "{N} {c}, please.",
+    "[Make|Write] a list of {n} {c}.",
+    "Which {n} {c} [can you name|do you know]?",
+    "Please name {n} {c}.",
+    "I want [to hear|to know] {n} {c}.",
+    "Tell me the names of {n} {c}.",
+    "Do you know {n} {c}?",
+    "Give [me |]examples of {n} {c}.",
+)
 _NAME_ONE = (
-    "[Name|Tell me|Give me|Say] {ac}[.|, please.|]", "[Can|Could] you [name|tell me|give me] {ac}?", "[Think of|Pick|Choose] {ac}[.|]",
-    "Name [one|any|some] {c}.", "What is an example of {ac}?", "I need {ac}. [Any idea?|Help me.]", "Give me an example of {ac}.",
-)  # fmt: skip
+    "[Name|Tell me|Give me|Say] {ac}[.|, please.|]",
+    "[Can|Could] you [name|tell me|give me] {ac}?",
+    "[Think of|Pick|Choose] {ac}[.|]",
+    "Name [one|any] {c}.",
+    "What is an example of {ac}?",
+    "I need {ac}. [Any idea?|Help me.]",
+    "Give me an example of {ac}.",
+)
 _ANOTHER = (
-    "[Another|Another one|One more|And another][.|?|, please.]", "[Tell|Give] me another[ one|][.|, please.]", "[Name|Say] [another|one more].", "[Can|Could] you name another?",
+    "[Another|Another one|One more|And another][.|?|, please.]",
+    "[Tell|Give] me another[ one|][.|, please.]",
+    "[Name|Say] [another|one more].",
+    "[Can|Could] you name another?",
     "[And|What else|Any other][?]",
-)  # fmt: skip
-_MORE = ("[Name|Give me|Tell me] {n} more[.|, please.]", "{N} more[.|, please.]", "[And|Now] {n} more[.|?]", "[Can|Could] you [name|give me] {n} more?")
-_SOME = ("[Name|List|Tell me|Give me] some {c}[.|, please.|]", "[What|Which] {c} do you know?", "[Give me|Make|Write] a list of {c}.", "Examples of {c}[?|, please.]")
+)
+_MORE = (
+    "[Name|Give me|Tell me] {n} more[.|, please.]",
+    "{N} more[.|, please.]",
+    "[And|Now] {n} more[.|?]",
+    "[Can|Could] you [name|give me] {n} more?",
+)
+_SOME = (
+    "[Name|List|Tell me|Give me] some {c}[.|, please.|]",
+    "[What|Which] {c} do you know?",
+    "[Give me|Make|Write] a list of {c}.",
+    "Examples of {c}[?|, please.]",
+)
 
 
 def joined(items: tuple[str, ...]) -> str:
@@ -58,7 +86,11 @@ def _several(rng: Random) -> list[Exchange]:
     if rng.random() < 0.3 and len(members) >= count + 3:
         more = 1 + int(rng.random() * 2)
         further = tuple(order[count : count + more])
-        asked = expand(rng, pick(rng, _ANOTHER), c=category) if more == 1 else expand(rng, pick(rng, _MORE), n=_COUNT_WORDS[more])
+        asked = (
+            expand(rng, pick(rng, _ANOTHER), c=category)
+            if more == 1
+            else expand(rng, pick(rng, _MORE), n=_COUNT_WORDS[more])
+        )
         out.append(Exchange(capital(asked), written(rng, further, "And also"), items=further))
     return out
 
@@ -69,17 +101,27 @@ def _one(rng: Random) -> list[Exchange]:
     shown = singular(category)
 
     def tell(member: str) -> Exchange:
-        answer = f"{capital(member)}." if rng.random() < 0.6 else f"One {shown} is {member}."
+        answer = f"{capital(member)}." if rng.random() < 0.6 else f"One example is {member}."
         return Exchange("", answer, short=member)
 
     first = tell(order[0])
-    out = [Exchange(expand(rng, pick(rng, _NAME_ONE).replace("{ac}", article(shown)), c=shown), first.answer, short=order[0])]
+    out = [
+        Exchange(
+            expand(rng, pick(rng, _NAME_ONE).replace("{ac}", article(shown)), c=shown),
+            first.answer,
+            short=order[0],
+        )
+    ]
     for member in order[1 : 1 + int(rng.random() * 3)]:
         out.append(Exchange(capital(expand(rng, pick(rng, _ANOTHER))), tell(member).answer, short=member))
     return out
 
 
-_CHOICE = ("[Choose|Pick]: {a} or {b}?", "[Choose|Pick] one: {a}, {b} or {c}.", "[Pick|Choose] [a word|something] from this list: {a}, {b}, {c}.")
+_CHOICE = (
+    "[Choose|Pick]: {a} or {b}?",
+    "[Choose|Pick] one: {a}, {b} or {c}.",
+    "[Pick|Choose] [a word|something] from this list: {a}, {b}, {c}.",
+)
 
 
 def _choice(rng: Random) -> list[Exchange]:

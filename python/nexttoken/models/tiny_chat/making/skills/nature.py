@@ -5,64 +5,103 @@ from __future__ import annotations
 from ..relations import Relation, inverse, table
 
 SOUNDS = table("""
-dog: woof; cat: meow; cow: moo; sheep: baa; duck: quack; pig: oink; horse: neigh; rooster: cock-a-doodle-doo; hen: cluck
-bee: buzz; snake: hiss; lion: roar; wolf: howl; owl: hoot; frog: ribbit; mouse: squeak; donkey: hee-haw; crow: caw
-goat: maa; bird: tweet; bear: growl; turkey: gobble; goose: honk; pigeon: coo; fly: buzz; cuckoo: cuckoo
+    dog: woof; cat: meow; cow: moo; sheep: baa; duck: quack; pig: oink; horse: neigh
+    rooster: cock-a-doodle-doo; hen: cluck; bee: buzz; snake: hiss; lion: roar; wolf: howl; owl: hoot
+    frog: ribbit; mouse: squeak; donkey: hee-haw; crow: caw; goat: maa; bird: tweet; bear: growl
+    turkey: gobble; goose: honk; pigeon: coo; fly: buzz; cuckoo: cuckoo
 """)
 FOODS = table("""
-cow: grass; horse: grass and hay; rabbit: carrots and grass; lion: meat; cat: fish and meat; dog: meat and bones; panda: bamboo
-monkey: bananas; squirrel: nuts; bird: seeds and worms; sheep: grass; bear: fish and honey; frog: flies; goat: grass and leaves
-giraffe: leaves; elephant: grass and leaves; mouse: cheese and seeds; owl: mice; shark: fish; penguin: fish; koala: leaves
-wolf: meat; tiger: meat; bee: nectar; spider: flies; caterpillar: leaves; hen: corn; seal: fish; whale: small sea animals
+    cow: grass; horse: grass and hay; rabbit: carrots and grass; lion: meat; cat: fish and meat
+    dog: meat and bones; panda: bamboo; monkey: bananas; squirrel: nuts; bird: seeds and worms
+    sheep: grass; bear: fish and honey; frog: flies; goat: grass and leaves; giraffe: leaves
+    elephant: grass and leaves; mouse: cheese and seeds; owl: mice; shark: fish; penguin: fish
+    koala: leaves; wolf: meat; tiger: meat; bee: nectar; spider: flies; caterpillar: leaves; hen: corn
+    seal: fish; whale: small sea animals
 """)
 _YOUNG = table("""
-dog: puppy; cat: kitten; cow: calf; horse: foal; sheep: lamb; duck: duckling; pig: piglet; hen: chick; goat: kid; frog: tadpole
-goose: gosling; bear: cub; lion: cub; deer: fawn; kangaroo: joey; owl: owlet; swan: cygnet; eagle: eaglet; butterfly: caterpillar
+    dog: puppy; cat: kitten; cow: calf; horse: foal; sheep: lamb; duck: duckling; pig: piglet; hen: chick
+    goat: kid; frog: tadpole; goose: gosling; bear: cub; lion: cub; deer: fawn; kangaroo: joey; owl: owlet
+    swan: cygnet; eagle: eaglet; butterfly: caterpillar
 """)
 _HOMES = table("""
-bee: hive; bird: nest; spider: web; dog: kennel; rabbit: burrow; horse: stable; bear: cave; lion: den; cow: barn; pig: sty
-fish: water; ant: anthill; hen: coop; fox: den; beaver: lodge; penguin: the cold south; camel: desert; monkey: jungle; whale: sea
+    bee: a hive; bird: a nest; spider: a web; dog: a kennel; rabbit: a burrow; horse: a stable
+    bear: a cave; lion: the savannah; cow: a barn; pig: a sty; fish: the water; ant: an anthill
+    hen: a coop; fox: a den; beaver: a lodge; penguin: the cold south; camel: the desert
+    monkey: the jungle; whale: the sea; shark: the sea; polar bear: the Arctic; kangaroo: Australia
+    owl: a hollow tree; mole: a hole
 """)
 _LEGS = table("""
-dog: four; cat: four; cow: four; horse: four; bird: two; hen: two; duck: two; spider: eight; ant: six; bee: six; fly: six
-beetle: six; snake: no; fish: no; sheep: four; person: two; elephant: four; frog: four; butterfly: six; penguin: two; worm: no
+    dog: four; cat: four; cow: four; horse: four; bird: two; hen: two; duck: two; spider: eight; ant: six
+    bee: six; fly: six; beetle: six; snake: no; fish: no; sheep: four; person: two; elephant: four
+    frog: four; butterfly: six; penguin: two; worm: no
 """)
 _COLOURS = table("""
-banana: yellow; lemon: yellow; strawberry: red; tomato: red; carrot: orange; orange: orange; leaf: green; cucumber: green
-blueberry: blue; crow: black; swan: white; flamingo: pink; pumpkin: orange; frog: green; fire engine: red; cherry: red
-rose: red; snowman: white; polar bear: white; sunflower: yellow; ruby: red; emerald: green; elephant: grey; mouse: grey
-plum: purple; eggplant: purple; cabbage: green; pea: green; raspberry: red; coconut: brown; potato: brown; pig: pink; chick: yellow
+    banana: yellow; lemon: yellow; strawberry: red; tomato: red; carrot: orange; orange: orange
+    leaf: green; cucumber: green; blueberry: blue; crow: black; swan: white; flamingo: pink
+    pumpkin: orange; frog: green; fire engine: red; cherry: red; rose: red; snowman: white
+    polar bear: white; sunflower: yellow; ruby: red; emerald: green; elephant: grey; mouse: grey
+    plum: purple; eggplant: purple; cabbage: green; pea: green; raspberry: red; coconut: brown
+    potato: brown; pig: pink; chick: yellow
 """)
 _COLOURS_MASS = table("""
-the sky: blue; the sea: blue; grass: green; snow: white; milk: white; coal: black; blood: red; the sun: yellow; chocolate: brown
-gold: yellow; silver: grey; salt: white; sugar: white; rice: white; honey: golden; the night: black; fire: red and orange
-ketchup: red; mustard: yellow; coffee: brown; spinach: green; butter: yellow; cotton: white; paper: white; wood: brown
+    the sky: blue; the sea: blue; grass: green; snow: white; milk: white; coal: black; blood: red
+    the sun: yellow; chocolate: brown; gold: yellow; silver: grey; salt: white; sugar: white; rice: white
+    honey: golden; the night: black; fire: red and orange; ketchup: red; mustard: yellow; coffee: brown
+    spinach: green; butter: yellow; cotton: white; paper: white; wood: brown
 """)
 _BODY = table("""
-see: eyes; hear: ears; smell: nose; taste: tongue; walk: legs; run: legs; think: brain; chew: teeth; breathe: lungs; hold things: hands
-write: hands; kick a ball: feet; clap: hands; bite: teeth; listen: ears; read: eyes; point: finger; speak: mouth; pump blood: heart
+    see: eyes; hear: ears; smell: nose; taste: tongue; walk: legs; run: legs; think: brain; chew: teeth
+    breathe: lungs; hold things: hands; write: hands; kick a ball: feet; clap: hands; bite: teeth
+    listen: ears; read: eyes; point: finger; speak: mouth; pump blood: heart
 """)
 _KINDS = table("""
-rose: flower; tulip: flower; daisy: flower; lily: flower; sunflower: flower; oak: tree; pine: tree; birch: tree; maple: tree; willow: tree
-apple: fruit; banana: fruit; pear: fruit; cherry: fruit; grape: fruit; peach: fruit; mango: fruit; plum: fruit; lemon: fruit
-carrot: vegetable; potato: vegetable; onion: vegetable; cabbage: vegetable; pea: vegetable; leek: vegetable; turnip: vegetable
-dog: animal; horse: animal; tiger: animal; elephant: animal; rabbit: animal; eagle: bird; sparrow: bird; owl: bird; penguin: bird
-crow: bird; salmon: fish; trout: fish; tuna: fish; shark: fish; cod: fish; ant: insect; bee: insect; fly: insect; beetle: insect
-violin: instrument; piano: instrument; guitar: instrument; drum: instrument; flute: instrument; trumpet: instrument
-hammer: tool; saw: tool; screwdriver: tool; car: vehicle; bus: vehicle; bicycle: vehicle; train: vehicle; truck: vehicle
-chair: piece of furniture; table: piece of furniture; bed: piece of furniture; sofa: piece of furniture; red: colour; blue: colour
-green: colour; shirt: piece of clothing; coat: piece of clothing; hat: piece of clothing; sock: piece of clothing
-doctor: job; teacher: job; baker: job; football: sport; tennis: sport; swimming: sport; France: country; Spain: country; Japan: country
-Paris: city; London: city; Rome: city; January: month; June: month; Monday: day; Friday: day; summer: season; winter: season
+    rose: flower; tulip: flower; daisy: flower; lily: flower; sunflower: flower; oak: tree; pine: tree
+    birch: tree; maple: tree; willow: tree; apple: fruit; banana: fruit; pear: fruit; cherry: fruit
+    grape: fruit; peach: fruit; mango: fruit; plum: fruit; lemon: fruit; carrot: vegetable
+    potato: vegetable; onion: vegetable; cabbage: vegetable; pea: vegetable; leek: vegetable
+    turnip: vegetable; dog: animal; horse: animal; tiger: animal; elephant: animal; rabbit: animal
+    eagle: bird; sparrow: bird; owl: bird; penguin: bird; crow: bird; salmon: fish; trout: fish
+    tuna: fish; shark: fish; cod: fish; ant: insect; bee: insect; fly: insect; beetle: insect
+    violin: instrument; piano: instrument; guitar: instrument; drum: instrument; flute: instrument
+    trumpet: instrument; hammer: tool; saw: tool; screwdriver: tool; car: vehicle; bus: vehicle
+    bicycle: vehicle; train: vehicle; truck: vehicle; chair: piece of furniture; table: piece of furniture
+    bed: piece of furniture; sofa: piece of furniture; shirt: piece of clothing; coat: piece of clothing
+    hat: piece of clothing; sock: piece of clothing; doctor: job; teacher: job; baker: job; mouse: animal
+    frog: animal; sheep: animal; swan: bird; duck: bird; robin: bird; wasp: insect; butterfly: insect
 """)
-_SIZES = ("ant", "bee", "mouse", "frog", "cat", "dog", "sheep", "lion", "cow", "horse", "giraffe", "elephant", "whale")
+_NAMED_KINDS = table("""
+    red: colour; blue: colour; green: colour; purple: colour; football: sport; tennis: sport
+    swimming: sport; hockey: sport; France: country; Spain: country; Japan: country; Brazil: country
+    Paris: city; London: city; Rome: city; Tokyo: city; Berlin: city; January: month; June: month
+    August: month; Monday: day; Friday: day; Sunday: day; summer: season; winter: season; spring: season
+    Mars: planet; Venus: planet; Saturn: planet; Jupiter: planet; gold: metal; iron: metal; silver: metal
+    tea: drink; milk: drink; coffee: drink; Africa: continent; Asia: continent; Europe: continent
+    French: language; Spanish: language; German: language; bread: food; cheese: food
+""")
+_SIZES = (
+    "ant",
+    "bee",
+    "mouse",
+    "frog",
+    "cat",
+    "dog",
+    "sheep",
+    "lion",
+    "cow",
+    "horse",
+    "giraffe",
+    "elephant",
+    "whale",
+)
 _BIGGER = {
     f"{pair[0]} or {pair[1]}": large
     for i, small in enumerate(_SIZES)
     for large in _SIZES[i + 1 :]
-    for pair in ((f"a{'n' * (small[0] in 'ae')} {small}", f"a{'n' * (large[0] in 'ae')} {large}"),
-                 (f"a{'n' * (large[0] in 'ae')} {large}", f"a{'n' * (small[0] in 'ae')} {small}"))
-}  # fmt: skip
+    for pair in (
+        (f"a{'n' * (small[0] in 'ae')} {small}", f"a{'n' * (large[0] in 'ae')} {large}"),
+        (f"a{'n' * (large[0] in 'ae')} {large}", f"a{'n' * (small[0] in 'ae')} {small}"),
+    )
+}
 _SMALLER = {}
 for _pair, _large in _BIGGER.items():
     _SMALLER[_pair] = next(w for w in _pair.replace(" or ", " ").split(" ") if w not in ("a", "an", _large))
@@ -83,6 +122,9 @@ RELATIONS = [
             "What is the [sound|noise] {ax} makes?",
             "{AX} [says|goes] what?",
             "What noise comes from {ax}?",
+            "[Can you tell me|Do you know|Tell me] [what|which] [sound|noise] {ax} makes[?|.]",
+            "[Can you tell me|Do you know|Tell me] what {ax} says[?|.]",
+            "I [hear|see] {ax}. What does it say?",
         ),
         ("{AX} says {y}.", "{AX} says {y}."),
         _AND_A,
@@ -90,7 +132,11 @@ RELATIONS = [
     ),
     Relation(
         inverse(SOUNDS),
-        ("[What|Which] animal [says|makes the sound|goes] {x}?", "Who says {x}?", "{X}! Which animal is that?"),
+        (
+            "[What|Which] animal [says|makes the sound|goes] {x}?",
+            "Who says {x}?",
+            "{X}! Which animal is that?",
+        ),
         ("{AY} says {x}.",),
         weight=0.7,
     ),
@@ -104,6 +150,8 @@ RELATIONS = [
             "What [food |]do you [feed|give] [to |]{ax}?",
             "What [can|should|could] I feed {ax}?",
             "What does {ax} like to [eat|have for dinner]?",
+            "[Can you tell me|I want to know] what {ax} eats[.|?]",
+            "My {x} is hungry. What [does it eat|can I give it]?",
         ),
         ("{AX} eats {y}.",),
         _AND_A,
@@ -132,8 +180,9 @@ RELATIONS = [
             "[Tell me|Do you know] where {ax} lives[.|?]",
             "In what place does {ax} live?",
             "Where can [I|you] find {ax}?",
+            "[Can you tell me|I want to know] where {ax} lives[.|?]",
         ),
-        ("The home of {ax} is {y}.", "The home of {ax} is {y}."),
+        ("{AX} lives in {y}.",),
         _AND_A,
     ),
     Relation(
@@ -157,6 +206,8 @@ RELATIONS = [
             "[What|Which] colo[u|]r [are|do] {x}s[| have]?",
             "{AX} is [what|which] colo[u|]r?",
             "What is {ax}'s colo[u|]r?",
+            "[Can you tell me|Do you know|Tell me] [what|which] colo[u|]r {ax} is[?|.]",
+            "[I want|I need] to paint {ax}. [What|Which] colo[u|]r do I [need|take]?",
         ),
         ("{AX} is {y}.",),
         _AND_A,
@@ -169,6 +220,7 @@ RELATIONS = [
             "[What is|What's|Tell me|Name] the colo[u|]r of {x}[?|.]",
             "[What|Which] colo[u|]r does {x} [have|usually have]?",
             "{X} is [what|which] colo[u|]r?",
+            "[Can you tell me|Do you know|Tell me] [what|which] colo[u|]r {x} is[?|.]",
         ),
         ("{X} is {y}.",),
         _AND,
@@ -189,15 +241,30 @@ RELATIONS = [
     Relation(
         _KINDS,
         (
+            "What [kind|sort|type] of thing is {ax}?",
+            "[What kind of thing is|What sort of thing is] the {x}?",
+            "To what [group|category|kind of things] does {ax} belong?",
+            "What [group|category] is {ax} in?",
+            "{AX} is a kind of what?",
+            "{AX} is an example of what?",
+            "[Tell me|Can you tell me] what kind of thing {ax} is[.|?]",
+        ),
+        ("{AX} is {ay}.",),
+        _AND_A,
+    ),
+    Relation(
+        _NAMED_KINDS,
+        (
             "What [kind|sort|type] of thing is {x}?",
-            "What is {x}: [an animal, a plant or a thing|give me the kind]?",
-            "[To|In] what [group|category] does {x} belong?",
+            "To what [group|category|kind of things] does {x} belong?",
             "What [group|category] is {x} in?",
             "{X} is a kind of what?",
             "{X} is an example of what?",
+            "[Tell me|Can you tell me] what kind of thing {x} is[.|?]",
         ),
         ("{X} is {ay}.",),
         _AND,
+        weight=0.6,
     ),
     Relation(
         _BIGGER,

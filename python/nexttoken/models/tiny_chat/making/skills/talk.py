@@ -7,15 +7,23 @@ from random import Random
 from ..exchange import Exchange
 from ..wording import expand, pick
 
-_HELP = "[How may I help you today?|How can I help you today?|How can I help you?|What can I do for you?|What can I do for you today?|How may I help you?]"
+_HELP = (
+    "[How may I help you today?|How can I help you today?|How can I help you?|"
+    "What can I do for you?|What can I do for you today?|How may I help you?]"
+)
 GREETINGS = (
-    "Hello! " + _HELP, "Hello there! " + _HELP, "Hi! " + _HELP, "Hi there! " + _HELP, "Hello there! How may I help you today?",
-    "Hello! [It is nice|Nice|Good] to [meet|hear from] you. " + _HELP, "Hello! What would you like to [talk about|know]?",
-)  # fmt: skip
+    "Hello! " + _HELP,
+    "Hello there! " + _HELP,
+    "Hi! " + _HELP,
+    "Hi there! " + _HELP,
+    "Hello there! How may I help you today?",
+    "Hello! [It is nice|Nice|Good] to [meet|hear from] you. " + _HELP,
+    "Hello! What would you like to [talk about|know]?",
+)
 
 # Wordings || answers, both with alternatives.
 _TALK = """
-Hello[!|.||]~Hi[!|.||]~Hello there[!||.]~Hi there[!|]~Hey[!|.|]~Hey there[!|]~Hiya[!|]~Hello, [friend|computer|tiny-chat|you|how do you do|nice to meet you][!|.]~Greetings[!|.]~Howdy[!|]~Hello hello~Hi hi || GREETING
+Hello[!|.||]~Hi[!|.||]~Hello there[!||.]~Hi there[!|]~Hey[!|.|]~Hey there[!|]~Hiya[!|]~Hello, [friend|computer|tiny-chat|you|how do you do|nice to meet you][!|.]~Greetings[!|.]~Howdy[!|]~Hello hello~Hi hi~Yo[!|]~Heya[!|]~Good day[!|.|]~Hello world[!|]~Sup[?|]~Hola[!|]~Welcome[!|]~Hello everyone[!|] || GREETING
 Good morning[!|.|]~Morning[!|]~A good morning to you[!|.]~Good morning, [friend|tiny-chat|everyone][!|.] || Good morning! HELP
 Good afternoon[!|.|]~A [good|nice] afternoon to you[!|.] || Good afternoon! HELP
 Good evening[!|.|]~Evening[!|]~A [good|nice] evening to you[!|.] || Good evening! HELP
@@ -72,13 +80,14 @@ You are [stupid|bad|dumb|wrong|useless|slow|boring][.|!|]~[That is|That's|That w
 Happy new year[!|.|] || Happy new year! [I wish you all the best.|May it be a good one.]
 Merry Christmas[!|.|] || Merry Christmas! [Have a lovely time.|I wish you a happy time.]
 [Happy birthday|Congratulations][!|.|] || Thank you! [That is very kind.|How kind of you.]
-[How is|How's|What is] the weather[?| today?| like?| outside?| tomorrow?]~[Is it|Will it] [raining|rain|sunny|cold outside|snow][?| today?| tomorrow?]~[Do|Should] I need an umbrella[| today]? || I am sorry, I cannot see the weather. [Please look out of the window.|Please look outside.]
+[How is|How's|What is] the weather[?| today?| like?| outside?| tomorrow?]~[Is it raining|Will it rain|Is it sunny|Is it cold outside|Will it snow][?| today?| tomorrow?]~[Do|Should] I need an umbrella[| today]? || I am sorry, I cannot see the weather. [Please look out of the window.|Please look outside.]
 [What|Which] [time is it|is the time|day is it|day is today|is the date|date is it|year is it|is today's date][?| now?]~[Do you know|Tell me|Can you tell me] [the time|what time it is|the date|today's date][?|.] || I am sorry, I do not have a clock or a calendar.
 Are you [sure|certain]?~[Is that|Is this] [right|true|correct]?~Really? || I think so, but I am a small model, so please check.
 [Do you have|Have you got] [friends|a friend|any friends|pets|brothers]? || I am a program, but I am happy to talk with you.
 [What are you doing|What do you do all day|What are you up to][?| now?| today?] || I am talking with you and waiting for your next question.
+Knock knock[!|.|] || Who is there?
 [What is|What's] the meaning of life? || That is a big question! Some say it is to be kind and to be happy.
-"""  # noqa: E501
+"""
 
 
 def _read() -> list[tuple[tuple[str, ...], str]]:
@@ -98,7 +107,9 @@ TALK = _read()
 def make(rng: Random) -> list[Exchange]:
     # The first lines, the greetings, are what a fresh machine is asked first: they get a share of their own.
     draw = rng.random()
-    wordings, answer = TALK[0] if draw < 0.12 else TALK[int(rng.random() * 11)] if draw < 0.25 else pick(rng, TALK)
+    wordings, answer = (
+        TALK[0] if draw < 0.12 else TALK[int(rng.random() * 11)] if draw < 0.25 else pick(rng, TALK)
+    )
     user = expand(rng, pick(rng, wordings))
     if answer == "GREETING":
         answer = pick(rng, GREETINGS)

@@ -27,7 +27,7 @@ Jamaica|Kingston|North America|English|the dollar; Brazil|Brasilia|South America
 Argentina|Buenos Aires|South America|Spanish|the peso; Chile|Santiago|South America|Spanish|the peso; Peru|Lima|South America|Spanish|
 Colombia|Bogota|South America|Spanish|the peso; Venezuela|Caracas|South America|Spanish|; Ecuador|Quito|South America|Spanish|
 Uruguay|Montevideo|South America|Spanish|the peso; Australia|Canberra|Oceania|English|the dollar; New Zealand|Wellington|Oceania|English|the dollar
-"""  # noqa: E501
+"""
 
 _ROWS = [entry.strip().split("|") for entry in _COUNTRIES.replace("\n", ";").split(";") if entry.strip()]
 CAPITALS = {row[0]: row[1] for row in _ROWS}
@@ -36,13 +36,49 @@ _LANGUAGES = {row[0]: row[3] for row in _ROWS if row[3]}
 _MONEY = {row[0]: row[4] for row in _ROWS if row[4]}
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-MONTHS = ("January", "February", "March", "April", "May", "June",
-          "July", "August", "September", "October", "November", "December")  # fmt: skip
-_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth",
-             "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth")  # fmt: skip
+MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
+_ORDINALS = (
+    "first",
+    "second",
+    "third",
+    "fourth",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "tenth",
+    "eleventh",
+    "twelfth",
+)
 PLANETS = ("Mercury", "Venus", "Earth", "Mars", "Jupiter", "Saturn", "Uranus", "Neptune")
-_SEASONS = ("winter", "winter", "spring", "spring", "spring", "summer", "summer", "summer",
-            "autumn", "autumn", "autumn", "winter")  # fmt: skip
+_SEASONS = (
+    "winter",
+    "winter",
+    "spring",
+    "spring",
+    "spring",
+    "summer",
+    "summer",
+    "summer",
+    "autumn",
+    "autumn",
+    "autumn",
+    "winter",
+)
 _LENGTHS = ("31", "28", "31", "30", "31", "30", "31", "31", "30", "31", "30", "31")
 
 
@@ -50,15 +86,24 @@ def _ring(names: tuple[str, ...], step: int) -> dict[str, str]:
     return {name: names[(i + step) % len(names)] for i, name in enumerate(names)}
 
 
-_OF = ("[And|What about|How about|And what about] [the one |]of {x}?", "[And|What about|How about] {x}?", "And for {x}?",
-       "[Now|And now] {x}.", "And the one of {x}?", "Same question for {x}.")  # fmt: skip
+_OF = (
+    "[And|What about|How about|And what about] [the one |]of {x}?",
+    "[And|What about|How about] {x}?",
+    "And for {x}?",
+    "[Now|And now] {x}.",
+    "And the one of {x}?",
+    "Same question for {x}.",
+)
 
 RELATIONS = [
     Relation(
         CAPITALS,
         (
-            "[What is|What's|Tell me|Name|Give me|Do you know|Can you tell me|I want to know|Could you tell me] "
-            "the [capital|capital city] of {x}[?|.|, please.|]",
+            (
+                "[What is|What's|Tell me|Name|Give me|Do you know|Can you tell me|I want to know|Could you "
+                "tell me] "
+                "the [capital|capital city] of {x}[?|.|, please.|]"
+            ),
             "[Which|What] city is the capital of {x}?",
             "{x}: [capital|what is the capital|capital city]?",
             "[What is|What's] {x}'s capital[| city]?",
@@ -68,6 +113,11 @@ RELATIONS = [
             "Capital of {x}[?|]",
             "I [forgot|don't remember] the capital of {x}. [What is it?|Can you help?|Can you remind me?]",
             "{x} has [what|which] capital[| city]?",
+            "[Can|Could] you tell me [what|which city] the capital[| city] of {x} is?",
+            "[I want|I need|I would like] to know [what|which city] the capital[| city] of {x} is.",
+            "[I am|I'm] going to {x}. What is [its|the] capital?",
+            "What is the name of the capital[| city] of {x}?",
+            "[What|How] is the capital[| city] of {x} called?",
             "Where is the government of {x}? I mean, the capital.",
         ),
         ("The capital of {x} is {y}.", "The capital of {x} is {y}.", "{y} is the capital of {x}."),
@@ -97,6 +147,9 @@ RELATIONS = [
             "{x} is [in|on] [which|what] continent?",
             "{x} [belongs to|is part of] [which|what] continent?",
             "What is the continent of {x}?",
+            "[Can you tell me|I want to know] [on|in] [what|which] continent {x} is[.|?]",
+            "Is {x} in Europe, Asia or Africa? [On which continent is it?|Which continent is it?]",
+            "Where in the world is {x}? [I mean the continent.|Name the continent.]",
         ),
         ("{x} is in {y}.",),
         _OF,
@@ -110,6 +163,11 @@ RELATIONS = [
             "[What is|What's|Tell me|Name] the [main |]language of {x}[.|?]",
             "In {x}, [what|which] language is spoken?",
             "What do [people|they] speak in {x}?",
+            (
+                "[Can you tell me|I want to know|Do you know] [what|which] language [is spoken|people "
+                "speak|they speak] in {x}[.|?]"
+            ),
+            "[I am|I'm] going to {x}. Which language [should|must] I learn?",
         ),
         ("People in {x} speak {y}.", "In {x}, people speak {y}."),
         ("[And|What about|How about] in {x}?", "[And|What about|How about] {x}?"),
@@ -214,7 +272,10 @@ RELATIONS = [
     Relation(
         dict(zip(_ORDINALS[:8], PLANETS, strict=True)),
         (
-            "[What is|What's|Name|Tell me|Which is] the {x} planet [from the sun|from the Sun|in the solar system|][?|.]",
+            (
+                "[What is|What's|Name|Tell me|Which is] the {x} planet [from the sun|from the Sun|in the "
+                "solar system|][?|.]"
+            ),
             "[What|Which] planet is {x} from the sun?",
             "[What|Which] planet comes {x}?",
         ),
@@ -223,14 +284,16 @@ RELATIONS = [
     ),
     Relation(
         table("""
-        minutes in an hour: 60; seconds in a minute: 60; hours in a day: 24; days in a week: 7; months in a year: 12
-        days in a year: 365; weeks in a year: 52; years in a century: 100; years in a decade: 10
-        centimetres in a metre: 100; metres in a kilometre: 1000; grams in a kilogram: 1000; cents in a dollar: 100
-        cents in a euro: 100; inches in a foot: 12; feet in a yard: 3; eggs in a dozen: 12; seasons in a year: 4
-        letters in the alphabet: 26; planets in the solar system: 8; continents on Earth: 7; colours in a rainbow: 7
-        fingers on a hand: 5; toes on a foot: 5; sides in a triangle: 3; sides in a square: 4; millimetres in a centimetre: 10
-        strings on a guitar: 6; strings on a violin: 4; players in a football team: 11; wheels on a car: 4; wheels on a bicycle: 2
-        days in a weekend: 2; keys on a piano: 88; cards in a deck: 52; oceans on Earth: 5; minutes in half an hour: 30
+    minutes in an hour: 60; seconds in a minute: 60; hours in a day: 24; days in a week: 7
+    months in a year: 12; days in a year: 365; weeks in a year: 52; years in a century: 100
+    years in a decade: 10; centimetres in a metre: 100; metres in a kilometre: 1000
+    grams in a kilogram: 1000; cents in a dollar: 100; cents in a euro: 100; inches in a foot: 12
+    feet in a yard: 3; eggs in a dozen: 12; seasons in a year: 4; letters in the alphabet: 26
+    planets in the solar system: 8; continents on Earth: 7; colours in a rainbow: 7; fingers on a hand: 5
+    toes on a foot: 5; sides in a triangle: 3; sides in a square: 4; millimetres in a centimetre: 10
+    strings on a guitar: 6; strings on a violin: 4; players in a football team: 11; wheels on a car: 4
+    wheels on a bicycle: 2; days in a weekend: 2; keys on a piano: 88; cards in a deck: 52
+    oceans on Earth: 5; minutes in half an hour: 30
         """),
         (
             "How many {x}[?|]",
