@@ -88,8 +88,8 @@ StepTuple Step(Sampler& sampler, const LogitsArray& logits, const std::vector<in
   }
   const auto count = static_cast<py::ssize_t>(rows.size());
   const py::ssize_t words = (sampler.vocab_size() + 31) / 32;
-  if (bitmask && (bitmask->ndim() != 2 || bitmask->shape(1) != words ||
-                  (bitmask->shape(0) != 1 && bitmask->shape(0) != count))) {
+  if (bitmask &&
+      (bitmask->ndim() != 2 || bitmask->shape(1) != words || (bitmask->shape(0) != 1 && bitmask->shape(0) != count))) {
     RaiseParameterError("token_bitmask must have the shape (" + std::to_string(words) + ",) or (" +
                         std::to_string(count) + ", " + std::to_string(words) + ")");
   }

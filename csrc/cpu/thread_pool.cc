@@ -29,8 +29,8 @@ class ThreadPool {
     }
   }
 
-  // On the calling thread and at most `helpers` workers. The first exception of a task is thrown here, once no thread is
-  // at work any more; tasks that had not begun by then are left out.
+  // On the calling thread and at most `helpers` workers. The first exception of a task is thrown here, once no thread
+  // is at work any more; tasks that had not begun by then are left out.
   void Run(const Job& job, int helpers) {
     {
       const std::lock_guard<std::mutex> lock(mutex_);

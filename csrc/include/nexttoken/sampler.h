@@ -78,8 +78,8 @@ class Sampler {
   int32_t Logprobs(const std::vector<int64_t>& rows) const;
 
   // One token for each of rows (all different, none finished). Line lines[i] of the logits serves rows[i]; several rows
-  // may share one. bitmask: (vocab_size + 31) / 32 words a row, the rows bitmask_stride words apart (0: one for all), or
-  // null.
+  // may share one. bitmask: (vocab_size + 31) / 32 words a row, the rows bitmask_stride words apart (0: one for all),
+  // or null.
   void Step(const LogitsView& logits, const std::vector<int64_t>& rows, const std::vector<int64_t>& lines,
             const int32_t* bitmask, int64_t bitmask_stride, const StepOutput& output);
 

@@ -6,7 +6,8 @@
 //
 // Bounds, tested in tests/contract/test_weight.py, and for every t in tests/cpp/weights_main.cc:
 //   * P(f) is within 2^-22.6 (relative) of 2^f over [-1/2, 1/2], evaluation rounding included, and P(0) = 1;
-//   * f is a multiple of 2^-24 (see FractionOf), P never decreases over those 2^24 + 1 values, and P(1/2) = 2 P(-1/2): so
+//   * f is a multiple of 2^-24 (see FractionOf), P never decreases over those 2^24 + 1 values, and P(1/2) = 2 P(-1/2):
+//   so
 //     the weight never decreases as t grows, the seams between integers included;
 //   * a weight is within 2^-22.4 (relative) of 2^(42 + t), and truncation takes less than 1 besides: less than
 //     vocab_size * 2^-42 of the largest.
