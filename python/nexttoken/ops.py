@@ -130,7 +130,7 @@ def sample(
     sequence_index, step : int, or one per row
         Where the draw stands: which sequence of the seed, and how many tokens it has so far.
     n : int
-        Draws from each row, in [1, 2**20], at the sequence indices sequence_index .. sequence_index + n - 1.
+        Draws from each row, in [1, 2**24], at the sequence indices sequence_index .. sequence_index + n - 1.
     logprobs : int, optional
         None: none. 0: of the drawn tokens. k <= 20: and of the k best.
     logprobs_mode, penalty_scope

@@ -47,7 +47,7 @@ RANGES: dict[str, Range] = {
     "repetition_penalty": Range(False, _between(1e-6, 1e6), "in [1e-6, 1e6]"),
     "sequence_index": Range(True, _between(0, 2**32 - 1), "in [0, 2**32)"),
     "step": Range(True, _between(0, 2**64 - 1), "in [0, 2**64)"),
-    "n": Range(True, _between(1, 2**20), "in [1, 2**20]"),
+    "n": Range(True, _between(1, 2**24), "in [1, 2**24]"),
     "logprobs": Range(True, _between(0, MAX_LOGPROBS), f"None or in [0, {MAX_LOGPROBS}]"),
     "max_tokens": Range(True, _between(1, 2**62), "None or in [1, 2**62]"),
     "min_tokens": Range(True, _between(0, 2**62), "in [0, 2**62]"),

@@ -55,7 +55,7 @@ NUMBERS: dict[str, tuple[list[Any], list[Any], str]] = {
     ),
     "sequence_index": ([0, 1, 2**32 - 1, np.uint32(7)], [-1, 2**32, 2**70], "in [0, 2**32)"),
     "step": ([0, 2**63, 2**64 - 1, np.uint64(2**64 - 1)], [-1, 2**64], "in [0, 2**64)"),
-    "n": ([1, 2, 100], [0, -1, 2**20 + 1], "in [1, 2**20]"),
+    "n": ([1, 2, 100], [0, -1, 2**24 + 1], "in [1, 2**24]"),
     "logprobs": ([None, 0, 1, 20], [-1, 21], "None or in [0, 20]"),
 }
 PER_ROW = [name for name in NUMBERS if name not in ("n", "logprobs")]
