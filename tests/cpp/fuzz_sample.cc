@@ -175,7 +175,11 @@ void ReadParameters(Reader* reader, Fuzzed* row) {
 void ReadLists(Reader* reader, Fuzzed* row) {
   RowInput& in = row->input;
   const int32_t vocab = in.logits.vocab_size;
-  const auto token = [&] { return (reader->NextLooped() | reader->NextLooped() << 8) % vocab; };
+  const auto token = [&] {
+    const int low =
+        reader->NextLooped();  // by itself: the order of two calls in one expression is the compiler's choice
+    return (low | reader->NextLooped() << 8) % vocab;
+  };
   const uint8_t flags = reader->NextLooped();
   if (flags & 1) {
     const uint8_t density = reader->NextLooped();
