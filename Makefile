@@ -30,7 +30,7 @@ test-slow: $(VENV)/.test $(VENV)/.transformers  ## All Python tests, with torch 
 
 # Cross-compiled and run by qemu-user where Debian's g++-aarch64-linux-gnu and qemu-user-static are installed.
 ARM := $(shell command -v aarch64-linux-gnu-g++ > /dev/null && command -v qemu-aarch64-static > /dev/null && echo aarch64)
-CLANG := $(firstword $(shell command -v clang++ clang++-18 clang++-16 clang++-14))
+CLANG := $(shell for c in clang++ clang++-18 clang++-16 clang++-14; do command -v $$c && break; done)
 FUZZ_SECONDS ?= 60
 
 test-cpp:  ## C++ tests plain, under ASan + UBSan, under TSan, on emulated Arm; then the fuzzers
