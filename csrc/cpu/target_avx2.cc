@@ -1,4 +1,6 @@
-#include "row_kernel.h"
+#include "simd/avx2.h"
+
+#include "row_kernel.h"  // written in what simd/ gives
 #include "targets.h"
 
 namespace nexttoken {

@@ -16,11 +16,15 @@ std::vector<Target> DetectTargets() {
   std::vector<Target> targets;
 #if defined(NEXTTOKEN_X86_TARGETS)
   __builtin_cpu_init();
+  // Every processor with AVX2 has F16C and POPCNT too.
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   if (avx512) targets.push_back({"avx512", Avx512RowKernel()});
   if (avx2) targets.push_back({"avx2", Avx2RowKernel()});
+#endif
+#if defined(NEXTTOKEN_NEON_TARGET)
+  targets.push_back({"neon", NeonRowKernel()});  // part of every 64-bit Arm
 #endif
   targets.push_back({"portable", PortableRowKernel()});
   return targets;

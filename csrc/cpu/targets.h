@@ -13,6 +13,9 @@ RowKernel PortableRowKernel();
 RowKernel Avx2RowKernel();
 RowKernel Avx512RowKernel();
 #endif
+#if defined(NEXTTOKEN_NEON_TARGET)
+RowKernel NeonRowKernel();
+#endif
 
 // Names of the targets that run on this machine, best first; "portable" is always the last.
 std::vector<std::string> RunnableTargets();

@@ -16,6 +16,11 @@ NEXTTOKEN_HD uint32_t OrderKey(float z) {
   return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
+// The float whose OrderKey is `key`.
+NEXTTOKEN_HD float FloatOfKey(uint32_t key) {
+  return FloatFromBits(key & 0x80000000u ? key & 0x7fffffffu : ~key);
+}
+
 // fraction * mass rounded up, exactly: fraction in [0, 1] is 53 bits times a power of two, mass is below 2^62.
 NEXTTOKEN_HD uint64_t CeilOfProduct(double fraction, uint64_t mass) {
   uint64_t bits;
