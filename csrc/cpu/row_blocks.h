@@ -1,8 +1,8 @@
-// Steps 1 to 6 of the sampling contract for one row: a row as blocks of 64 logits, some of which have been rewritten.
+// Step 1 of the sampling contract for one row: a row as blocks of 64 logits, some of which have been rewritten.
 //
 // The caller's logits are read where they lie. A bias or a penalty touches few tokens, so only their blocks are copied,
-// widened and edited; the table of blocks leads every later pass to the right one. Blocks come in groups of four, and
-// what lies beyond the vocabulary is -inf, so that no pass has a tail.
+// widened and edited (row_edits.h); the table of blocks leads every later pass to the right one. Blocks come in groups of
+// four, and what lies beyond the vocabulary is -inf, so that no pass has a tail.
 #pragma once
 
 #include <cstdint>
@@ -43,11 +43,10 @@ float ReadLogit(const RowView& view, int32_t token) {
 struct RowBlocks {
   RowView view;
   int32_t groups;
-  const void** blocks;      // [groups * kBlocksInGroup] where each block is
-  float* slots;             // [groups * kGroup] room for rewritten blocks
-  const float* free_slot;   // the first that is not in use
-  const float* all_banned;  // a block of -inf
-  bool has_nan;             // one was seen where it was then overwritten
+  const void** blocks;     // [groups * kBlocksInGroup] where each block is
+  float* slots;            // room for the whole row, rewritten, and one block more
+  const float* free_slot;  // the first that is not in use
+  bool has_nan;            // one was seen where it was overwritten
 
   // Rewritten blocks are float32, whatever the row is.
   bool IsRewritten(int32_t block) const {
@@ -62,7 +61,7 @@ struct RowBlocks {
 };
 
 template <DType kDType>
-Floats LoadRaw(const void* block, int32_t offset) {
+NEXTTOKEN_INLINE Floats LoadRaw(const void* block, int32_t offset) {
   const char* from = static_cast<const char*>(block) + offset * ItemSize(kDType);
   if (kDType == DType::kFloat16) return LoadFloat16(from);
   if (kDType == DType::kBFloat16) return LoadBFloat16(from);
@@ -70,7 +69,7 @@ Floats LoadRaw(const void* block, int32_t offset) {
 }
 
 template <DType kDType>
-inline void LoadBlock(const RowBlocks& row, int32_t block, Floats* x) {
+NEXTTOKEN_INLINE void LoadBlock(const RowBlocks& row, int32_t block, Floats* x) {
   const void* from = row.blocks[block];
   if (kDType == DType::kFloat32 || row.IsRewritten(block)) {
     for (int v = 0; v < kBlockVectors; ++v) x[v] = Load(static_cast<const float*>(from) + v * kLanes);
@@ -92,9 +91,9 @@ float* RewriteBlock(RowBlocks* row, int32_t block) {
   return slot;
 }
 
-// Step 1. `slots` has room for the whole row and one block more.
+// `slots` has room for the whole row and one block more.
 RowBlocks OpenRow(const RowView& view, const void** blocks, float* slots) {
-  RowBlocks row = {view, GroupsOf(view.vocab_size), blocks, slots, slots, nullptr, false};
+  RowBlocks row = {view, GroupsOf(view.vocab_size), blocks, slots, slots, false};
   const int32_t count = row.groups * kBlocksInGroup;
   const int32_t whole = view.stride == 1 ? view.vocab_size / kBlock : 0;
   for (int32_t block = 0; block < whole; ++block) {
@@ -117,61 +116,6 @@ RowBlocks OpenRow(const RowView& view, const void** blocks, float* slots) {
   }
   row.free_slot = slots;
   return row;
-}
-
-// Step 2. A mask that allows a whole block leaves it where it is.
-template <DType kDType>
-void ApplyBitmask(const int32_t* bitmask, RowBlocks* row) {
-  const int32_t words = (row->view.vocab_size + 31) / 32;
-  const Floats banned = Fill(kNegativeInfinity);
-  Mask nan = MaskOf(0);
-  for (int32_t block = 0; block * 2 < words; ++block) {
-    const uint32_t low = static_cast<uint32_t>(bitmask[block * 2]);
-    const uint32_t high = block * 2 + 1 < words ? static_cast<uint32_t>(bitmask[block * 2 + 1]) : 0;
-    uint64_t allowed = uint64_t{low} | uint64_t{high} << 32;
-    if (allowed == ~uint64_t{0}) continue;
-    float* slot = RewriteBlock<kDType>(row, block);
-    for (int v = 0; v < kBlockVectors; ++v, allowed >>= kLanes) {
-      const Floats x = Load(slot + v * kLanes);
-      nan = Or(nan, Unordered(x, x));
-      Store(slot + v * kLanes, Select(MaskOf(static_cast<uint32_t>(allowed) & ((1u << kLanes) - 1)), x, banned));
-    }
-  }
-  row->has_nan |= Bits(nan) != 0;
-}
-
-// Steps 3 to 6, for the tokens they touch.
-template <DType kDType>
-void ApplyEdits(const RowInput& input, RowBlocks* row) {
-  for (int32_t i = 0; i < input.bias_count; ++i) {
-    const int32_t token = input.bias_tokens[i];
-    float* logit = RewriteBlock<kDType>(row, token / kBlock) + token % kBlock;
-    row->has_nan |= IsNan(*logit);  // a ban would hide it
-    *logit = AddBias(*logit, input.bias_values[i]);
-  }
-  const RowParams& p = input.params;
-  if (!p.HasPenalties()) return;
-  for (int32_t i = 0; i < input.history_count; ++i) {
-    const HistoryEntry& entry = input.history[i];
-    const uint32_t count = entry.output_count + (p.penalize_prompt ? entry.prompt_count : 0);
-    float* logit = RewriteBlock<kDType>(row, entry.token / kBlock) + entry.token % kBlock;
-    float z = PenalizeRepetition(*logit, p.repetition_penalty);
-    z = PenalizeFrequency(z, count, p.frequency_penalty);
-    *logit = PenalizePresence(z, count, p.presence_penalty);
-  }
-}
-
-// A row with +inf in it: the tokens at +inf share the mass. They become 0 and all others -inf, which says the same.
-template <DType kDType>
-void ShareAmongInfinities(RowBlocks* row) {
-  const Floats infinity = Fill(-kNegativeInfinity);
-  for (int32_t block = 0; block < row->groups * kBlocksInGroup; ++block) {
-    float* slot = RewriteBlock<kDType>(row, block);
-    for (int v = 0; v < kBlockVectors; ++v) {
-      const Mask best = Same(Load(slot + v * kLanes), infinity);
-      Store(slot + v * kLanes, Select(best, Fill(0.0f), Fill(kNegativeInfinity)));
-    }
-  }
 }
 
 }  // namespace

@@ -42,10 +42,10 @@ TailSums TailBelow(const Sample& sample, float bound) {
   Floats sums[3] = {Fill(0.0f), Fill(0.0f), Fill(0.0f)};
   for (int32_t i = 0; i < sample.maxima; i += kLanes) {
     const Mask below = Above(Fill(bound), Load(sample.z + i));
-    sums[0] = Add(sums[0], Select(below, Load(sample.weights + i), Fill(0.0f)));
+    sums[0] = Add(sums[0], Where(below, Load(sample.weights + i)));
   }
   for (int32_t i = sample.maxima; i < sample.count; i += kLanes) {
-    const Floats w = Select(Above(Fill(bound), Load(sample.z + i)), Load(sample.weights + i), Fill(0.0f));
+    const Floats w = Where(Above(Fill(bound), Load(sample.z + i)), Load(sample.weights + i));
     sums[1] = Add(sums[1], w);
     sums[2] = Add(sums[2], Mul(w, w));
   }
@@ -64,7 +64,7 @@ void TakeSample(const RowBlocks& row, const Maxima& maxima, const Weigher& weigh
   const Floats unit = Fill(1.0f / Weigher::kUnit);
   const auto put = [&](int32_t at, Floats z, Mask counts) {
     Store(sample->z + at, Select(counts, z, Fill(kNegativeInfinity)));
-    Store(sample->weights + at, Select(counts, Mul(weigh(z), unit), Fill(0.0f)));
+    Store(sample->weights + at, Where(counts, Mul(weigh(z), unit)));
   };
   sample->maxima = PaddedGroups(maxima.count);
   for (int32_t i = 0; i < sample->maxima; i += kLanes) {
@@ -126,8 +126,15 @@ Bracket EstimateCut(const RowBlocks& row, const Maxima& maxima, const Weigher& w
     }
   }
   // A nucleus that is a small part of the row is taken whole: there is nothing to miss above it.
-  const float few = static_cast<float>(maxima.count * (kGroup / 16));
-  if (CountFrom(sample, bracket.lowest) <= (few > 1024.0f ? few : 1024.0f)) return bracket;
+  const float few = static_cast<float>(maxima.count * (kGroup / 16)) + 1024.0f;
+  if (CountFrom(sample, bracket.lowest) <= few) {
+    // And down to where weights become small, if that is not far: what is left is then quick to sum.
+    const float narrow = weigh.max - 14.75f / weigh.scale;
+    if (bracket.lowest > narrow && narrow > weigh.floor && weigh.IsNarrow(narrow) && CountFrom(sample, narrow) <= few) {
+      bracket.lowest = narrow;
+    }
+    return bracket;
+  }
   low = bracket.lowest;
   high = weigh.max;
   for (int i = 0; i < kBisections; ++i) {

@@ -84,7 +84,7 @@ Cut SelectPrefix(const List& list, List scratch, const Measure& measure, uint64_
 
 // Which lanes are kept: id(lane) gives a lane's token.
 template <class Id>
-inline Mask KeptLanes(Floats z, const Cut& cut, Id id) {
+NEXTTOKEN_INLINE Mask KeptLanes(Floats z, const Cut& cut, Id id) {
   const Floats last = Fill(FloatOfKey(cut.key));
   const Mask above = Above(z, last);
   uint32_t equal = Bits(Same(z, last));
@@ -122,43 +122,54 @@ struct CutWorkspace {
   Sample sample;
 };
 
-// One read of the row: the mass of all tokens, by group the mass of those above the bracket, and the list of those in it.
+// One read of the row: the mass of the tokens below the bracket and above it, by group too, and the list of those in it.
 struct BracketSums {
-  uint64_t all;
+  uint64_t below;
   uint64_t above;
 };
 
-template <class Sum, bool kHasAbove, DType kDType>
-inline void SplitGroup(const RowBlocks& row, int32_t group, const Weigher& weigh, const Bracket& bracket, List* list,
-                       uint64_t* all_mass, uint64_t* above_mass) {
-  Sum all;
-  Sum above;
+// What becomes of a row's tokens in that read.
+enum class Split {
+  kThreeWays,    // summed above the bracket, listed in it, summed below
+  kTwoWays,      // listed from the bracket's lowest on, summed below
+  kNarrowBelow,  // the same where all that is below is narrow
+};
+
+template <Split kSplit, DType kDType>
+NEXTTOKEN_INLINE void SplitGroup(const RowBlocks& row, int32_t group, const Weigher& weigh, const Bracket& bracket, List* list,
+                       uint64_t* below_mass, uint64_t* above_mass) {
+  NarrowSum narrow;
+  WideSum wide;
+  WideSum above;
+  const Floats lowest = Fill(bracket.lowest);
   for (int32_t b = 0; b < kBlocksInGroup; ++b) {
     const int32_t block = group * kBlocksInGroup + b;
     Floats x[kBlockVectors];
+    Floats weights[kBlockVectors];
     LoadBlock<kDType>(row, block, x);
-    Mask inside[kBlockVectors];
-    Mask any = MaskOf(0);
+    weigh.Block(x, weights);
     for (int v = 0; v < kBlockVectors; ++v) {
-      const Floats weights = weigh(x[v]);
-      AddFloor(&all, AtLeast(x[v], Fill(weigh.floor)), weights);
-      inside[v] = AtLeast(x[v], Fill(bracket.lowest));
-      if (kHasAbove) {
-        const Mask over = AtLeast(x[v], Fill(bracket.above));
-        AddFloor(&above, over, weights);
-        inside[v] = Except(inside[v], over);
+      const Mask below = Above(lowest, x[v]);
+      Mask inside = AtLeast(x[v], lowest);
+      if constexpr (kSplit == Split::kNarrowBelow) {
+        AddFloor(&narrow, Where(below, weights[v]));
+      } else {
+        AddFloor(&wide, Where(below, weights[v]));
       }
-      any = Or(any, inside[v]);
-    }
-    if (Bits(any)) {
-      for (int v = 0; v < kBlockVectors; ++v) Append(inside[v], x[v], block * kBlock + v * kLanes, list);
+      if constexpr (kSplit == Split::kThreeWays) {
+        const Mask over = AtLeast(x[v], Fill(bracket.above));
+        AddFloor(&above, Where(over, weights[v]));
+        inside = Except(inside, over);
+      }
+      // Without a branch: whether a vector has any is what a processor guesses worst.
+      Append(inside, x[v], block * kBlock + v * kLanes, list);
     }
   }
-  *all_mass = Total(all);
-  *above_mass = kHasAbove ? Total(above) : 0;
+  *below_mass = kSplit == Split::kNarrowBelow ? Total(narrow) : Total(wide);
+  *above_mass = kSplit == Split::kThreeWays ? Total(above) : 0;
 }
 
-template <bool kHasAbove, DType kDType>
+template <Split kSplit, DType kDType>
 BracketSums SplitRow(const RowBlocks& row, const Maxima& maxima, const Weigher& weigh, const Bracket& bracket,
                      CutWorkspace* workspace) {
   BracketSums sums = {0, 0};
@@ -166,18 +177,15 @@ BracketSums SplitRow(const RowBlocks& row, const Maxima& maxima, const Weigher& 
   list->count = 0;
   for (int32_t group = 0; group < row.groups; ++group) {
     workspace->starts[group] = list->count;
-    const float largest = maxima.groups[group];
-    uint64_t all;
+    uint64_t below;
     uint64_t above = 0;
-    if (!(largest >= bracket.lowest)) {
-      all = MassOfGroup<kDType>(row, maxima, group, weigh);
-    } else if (weigh.IsNarrow(largest)) {
-      SplitGroup<NarrowSum, kHasAbove, kDType>(row, group, weigh, bracket, list, &all, &above);
+    if (maxima.groups[group] >= bracket.lowest) {
+      SplitGroup<kSplit, kDType>(row, group, weigh, bracket, list, &below, &above);
     } else {
-      SplitGroup<WideSum, kHasAbove, kDType>(row, group, weigh, bracket, list, &all, &above);
+      below = MassOfGroup<kDType>(row, maxima, group, weigh);
     }
     workspace->masses[group] = above;
-    sums.all += all;
+    sums.below += below;
     sums.above += above;
   }
   workspace->starts[row.groups] = list->count;
@@ -192,7 +200,7 @@ uint64_t AddKept(const CutWorkspace& workspace, int32_t groups, const Weigher& w
     WideSum sum;
     ForEachVector(list, workspace.starts[group], workspace.starts[group + 1], [&](Mask lanes, Floats z, int32_t first) {
       const Mask kept = KeptLanes(z, cut, [&](int lane) { return list.ids[first + lane]; });
-      AddFloor(&sum, And(lanes, kept), weigh(z));
+      AddFloor(&sum, Where(And(lanes, kept), weigh(z)));
     });
     workspace.masses[group] += Total(sum);
     mass += workspace.masses[group];
@@ -217,17 +225,20 @@ void CutRowByMass(const RowBlocks& row, const Maxima& maxima, double top_p, CutW
   const float infinity = -kNegativeInfinity;
   Bracket bracket = EstimateCut<kDType>(row, maxima, weigh, top_p, workspace->sample);
   for (;;) {
-    const BracketSums sums = bracket.above == infinity
-                                 ? SplitRow<false, kDType>(row, maxima, weigh, bracket, workspace)
-                                 : SplitRow<true, kDType>(row, maxima, weigh, bracket, workspace);
-    const uint64_t need = NeededMass(top_p, sums.all);
-    if (need >= sums.all) break;  // nothing is dropped
+    const BracketSums sums =
+        bracket.above < infinity ? SplitRow<Split::kThreeWays, kDType>(row, maxima, weigh, bracket, workspace)
+        : weigh.IsNarrow(bracket.lowest) ? SplitRow<Split::kNarrowBelow, kDType>(row, maxima, weigh, bracket, workspace)
+                                         : SplitRow<Split::kTwoWays, kDType>(row, maxima, weigh, bracket, workspace);
+    const List& list = workspace->list;
+    const uint64_t inside = MassAtLeast(list, weigh, weigh.floor);
+    const uint64_t all = sums.below + inside + sums.above;
+    const uint64_t need = NeededMass(top_p, all);
+    if (need >= all) break;  // nothing is dropped
     if (need <= sums.above) {
       bracket = {bracket.above, infinity};
       continue;
     }
-    const List& list = workspace->list;
-    if (bracket.lowest > weigh.floor && need > sums.above + MassAtLeast(list, weigh, weigh.floor)) {
+    if (need > sums.above + inside) {
       bracket = {weigh.floor, bracket.lowest};
       continue;
     }

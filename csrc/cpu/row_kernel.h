@@ -15,6 +15,7 @@
 #include "nexttoken/philox.h"
 #include "nexttoken/sample.h"
 #include "row_draw.h"
+#include "row_edits.h"
 #include "row_logprobs.h"
 
 namespace nexttoken {
@@ -80,7 +81,6 @@ void SampleRowAs(const RowInput& input, const RowOutput& output, void* memory) {
   TopList top;
 
   RowBlocks row = OpenRow(input.logits, workspace.blocks, workspace.slots);
-  const bool edited = input.token_bitmask || input.bias_count > 0 || params.HasPenalties();
   if (wants_logprobs && raw) {
     FindMaxima<kDType>(row, maxima);
     if (!maxima->has_nan && maxima->max > kNegativeInfinity) {
@@ -90,7 +90,7 @@ void SampleRowAs(const RowInput& input, const RowOutput& output, void* memory) {
   }
   if (input.token_bitmask) ApplyBitmask<kDType>(input.token_bitmask, &row);
   ApplyEdits<kDType>(input, &row);
-  if (edited || !(wants_logprobs && raw)) FindMaxima<kDType>(row, maxima);
+  FindMaxima<kDType>(row, maxima);
   if (maxima->has_nan) return WriteBadRow(input, output, Status::kNanLogits);
   if (maxima->max == kNegativeInfinity) return WriteBadRow(input, output, Status::kNoToken);
 

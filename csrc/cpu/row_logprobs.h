@@ -40,17 +40,15 @@ LogSoftmax Normalize(const RowBlocks& row, const Maxima& maxima) {
   }
   const float scale = ScaleOf(1.0f);
   const Weigher weigh = {maxima.max, scale, maxima.max - static_cast<float>(kWeightBits) / scale};
-  const Floats floor = Fill(weigh.floor);
   for (int32_t group = 0; group < row.groups; ++group) {
     if (!(maxima.groups[group] >= weigh.floor)) continue;
     Floats sums[kBlocksInGroup];
     for (int32_t b = 0; b < kBlocksInGroup; ++b) {
       Floats x[kBlockVectors];
       LoadBlock<kDType>(row, group * kBlocksInGroup + b, x);
-      sums[b] = Fill(0.0f);
-      for (int v = 0; v < kBlockVectors; ++v) {
-        sums[b] = Add(sums[b], Select(AtLeast(x[v], floor), weigh(x[v]), Fill(0.0f)));
-      }
+      weigh.Block(x, x);
+      sums[b] = x[0];
+      for (int v = 1; v < kBlockVectors; ++v) sums[b] = Add(sums[b], x[v]);
     }
     sum += SumOfLanes(Add(Add(sums[0], sums[1]), Add(sums[2], sums[3])));
   }

@@ -25,9 +25,15 @@ int32_t PaddedGroups(int32_t groups) {
   return (groups + kColumns - 1) / kColumns * kColumns;
 }
 
+// Of values that go on with -inf to a multiple of kColumns.
+float Largest(const float* values, int32_t count) {
+  Floats largest = Fill(kNegativeInfinity);
+  for (int32_t i = 0; i < count; i += kLanes) largest = Max(largest, Load(values + i));
+  return LargestLane(largest);
+}
+
 template <DType kDType>
 void FindMaxima(const RowBlocks& row, Maxima* maxima) {
-  Floats largest = Fill(kNegativeInfinity);
   Mask nan = MaskOf(0);
   for (int32_t group = 0; group < row.groups; ++group) {
     Floats column[kColumnVectors];
@@ -46,13 +52,12 @@ void FindMaxima(const RowBlocks& row, Maxima* maxima) {
       best = Max(best, column[c]);
     }
     maxima->groups[group] = LargestLane(best);
-    largest = Max(largest, best);
   }
   for (int32_t group = row.groups; group < PaddedGroups(row.groups); ++group) {
     maxima->groups[group] = kNegativeInfinity;
   }
   maxima->count = row.groups;
-  maxima->max = Canonical(LargestLane(largest));
+  maxima->max = Canonical(Largest(maxima->groups, maxima->count));
   maxima->has_nan = row.has_nan || Bits(nan) != 0;
 }
 

@@ -13,21 +13,22 @@
 namespace nexttoken {
 namespace {
 
-// WeightOf of weight.h before its floor is taken: the same operations on the same values, scaled by 2^42 throughout.
-// Right for logits of positive weight, which `floor` bounds from below; anything for others.
+// WeightOf of weight.h before its floor is taken, 0 below `floor`: the same operations on the same values, scaled by 2^42
+// throughout.
 struct Weigher {
   float max;    // of the row, finite
   float scale;  // of the temperature
   float floor;  // the lowest logit of the least weight that counts
 
-  Floats operator()(Floats z) const {
-    const Floats half = Fill(0.5f);
-    const Floats t = Mul(Sub(z, Fill(max)), Fill(scale));
-    const Floats n = Round(t);
-    const Floats f = Add(Sub(Sub(t, n), half), half);
-    Floats q = Fill(kExp2Coefficients[0] * kUnit);
-    for (int i = 1; i < kExp2Degree + 1; ++i) q = MulAdd(q, f, Fill(kExp2Coefficients[i] * kUnit));
-    return TimesPowerOfTwo(q, n);
+  NEXTTOKEN_INLINE Floats operator()(Floats z) const {
+    Floats weight;
+    Weigh<1>(&z, &weight);
+    return weight;
+  }
+
+  // kBlockVectors of them.
+  NEXTTOKEN_INLINE void Block(const Floats* z, Floats* weights) const {
+    for (int v = 0; v < kBlockVectors; v += kAtOnce) Weigh<kAtOnce>(z + v, weights + v);
   }
 
   uint64_t Of(float z) const { return WeightOf(z, max, scale); }
@@ -36,6 +37,28 @@ struct Weigher {
   bool IsNarrow(float z) const { return (z - max) * scale < -14.5f; }
 
   static constexpr float kUnit = static_cast<float>(kMaxWeight);
+  static constexpr int kAtOnce = 4;
+
+  // Step after step for several vectors: one after the other they would wait for each other in the processor's queues.
+  template <int kCount>
+  NEXTTOKEN_INLINE void Weigh(const Floats* z, Floats* weights) const {
+    const Floats half = Fill(0.5f);
+    Floats n[kCount];
+    Floats f[kCount];
+    Floats q[kCount];
+    for (int i = 0; i < kCount; ++i) f[i] = Sub(z[i], Fill(max));
+    for (int i = 0; i < kCount; ++i) f[i] = Mul(f[i], Fill(scale));
+    for (int i = 0; i < kCount; ++i) n[i] = Round(f[i]);
+    for (int i = 0; i < kCount; ++i) f[i] = Sub(f[i], n[i]);
+    for (int i = 0; i < kCount; ++i) f[i] = Sub(f[i], half);
+    for (int i = 0; i < kCount; ++i) f[i] = Add(f[i], half);
+    for (int i = 0; i < kCount; ++i) q[i] = Fill(kExp2Coefficients[0] * kUnit);
+    for (int power = 1; power <= kExp2Degree; ++power) {
+      for (int i = 0; i < kCount; ++i) q[i] = MulAdd(q[i], f[i], Fill(kExp2Coefficients[power] * kUnit));
+    }
+    for (int i = 0; i < kCount; ++i) q[i] = TimesPowerOfTwo(q[i], n[i]);
+    for (int i = 0; i < kCount; ++i) weights[i] = Where(AtLeast(z[i], Fill(floor)), q[i]);
+  }
 };
 
 // The lowest finite logit that weighs at least `least` (in [1, 2^42]): weights never decrease as logits grow.
@@ -65,31 +88,32 @@ struct List {
   int32_t count;
 };
 
-inline Mask LanesBelow(int32_t count) {
+NEXTTOKEN_INLINE Mask LanesBelow(int32_t count) {
   return MaskOf(count >= kLanes ? (1u << kLanes) - 1 : (1u << count) - 1);
 }
 
 // Calls take(mask of lanes, vector, index of its first) over a list's logits.
 template <class Take>
-inline void ForEachVector(const List& list, int32_t from, int32_t to, Take take) {
+NEXTTOKEN_INLINE void ForEachVector(const List& list, int32_t from, int32_t to, Take take) {
   for (int32_t i = from; i < to; i += kLanes) take(LanesBelow(to - i), Load(list.z + i), i);
 }
 
 // ---- Sums over a row ----------------------------------------------------------------------------------------------
 
 template <class Sum, DType kDType>
-inline uint64_t MassOfGroupAs(const RowBlocks& row, int32_t group, const Weigher& weigh) {
+NEXTTOKEN_INLINE uint64_t MassOfGroupAs(const RowBlocks& row, int32_t group, const Weigher& weigh) {
   Sum sum;
   for (int32_t b = 0; b < kBlocksInGroup; ++b) {
     Floats x[kBlockVectors];
     LoadBlock<kDType>(row, group * kBlocksInGroup + b, x);
-    for (int v = 0; v < kBlockVectors; ++v) AddFloor(&sum, AtLeast(x[v], Fill(weigh.floor)), weigh(x[v]));
+    weigh.Block(x, x);
+    for (int v = 0; v < kBlockVectors; ++v) AddFloor(&sum, x[v]);
   }
   return Total(sum);
 }
 
 template <DType kDType>
-inline uint64_t MassOfGroup(const RowBlocks& row, const Maxima& maxima, int32_t group, const Weigher& weigh) {
+NEXTTOKEN_INLINE uint64_t MassOfGroup(const RowBlocks& row, const Maxima& maxima, int32_t group, const Weigher& weigh) {
   const float largest = maxima.groups[group];
   if (largest < weigh.floor) return 0;
   return weigh.IsNarrow(largest) ? MassOfGroupAs<NarrowSum, kDType>(row, group, weigh)
@@ -113,16 +137,27 @@ int32_t ChunksOf(const List& list) {
   return (list.count + kGroup - 1) / kGroup;
 }
 
-// Of the tokens at `bound` and above.
+// Of the tokens from..to of a list, at `bound` and above: at most kGroup of them.
+NEXTTOKEN_INLINE uint64_t MassAtLeast(const List& list, int32_t from, int32_t to, const Weigher& weigh, float bound) {
+  WideSum sum;
+  for (; from + kBlock <= to; from += kBlock) {
+    Floats z[kBlockVectors];
+    Floats weights[kBlockVectors];
+    for (int v = 0; v < kBlockVectors; ++v) z[v] = Load(list.z + from + v * kLanes);
+    weigh.Block(z, weights);
+    for (int v = 0; v < kBlockVectors; ++v) AddFloor(&sum, Where(AtLeast(z[v], Fill(bound)), weights[v]));
+  }
+  ForEachVector(list, from, to, [&](Mask lanes, Floats z, int32_t) {
+    AddFloor(&sum, Where(And(lanes, AtLeast(z, Fill(bound))), weigh(z)));
+  });
+  return Total(sum);
+}
+
 uint64_t MassAtLeast(const List& list, const Weigher& weigh, float bound) {
   uint64_t mass = 0;
   for (int32_t from = 0; from < list.count; from += kGroup) {
     const int32_t to = from + kGroup < list.count ? from + kGroup : list.count;
-    WideSum sum;
-    ForEachVector(list, from, to, [&](Mask lanes, Floats z, int32_t) {
-      AddFloor(&sum, And(lanes, AtLeast(z, Fill(bound))), weigh(z));
-    });
-    mass += Total(sum);
+    mass += MassAtLeast(list, from, to, weigh, bound);
   }
   return mass;
 }
@@ -141,9 +176,7 @@ uint64_t MassOfList(const List& list, const Weigher& weigh, uint64_t* masses) {
   for (int32_t chunk = 0; chunk < ChunksOf(list); ++chunk) {
     const int32_t from = chunk * kGroup;
     const int32_t to = from + kGroup < list.count ? from + kGroup : list.count;
-    WideSum sum;
-    ForEachVector(list, from, to, [&](Mask lanes, Floats z, int32_t) { AddFloor(&sum, lanes, weigh(z)); });
-    masses[chunk] = Total(sum);
+    masses[chunk] = MassAtLeast(list, from, to, weigh, weigh.floor);
     mass += masses[chunk];
   }
   return mass;
@@ -152,7 +185,7 @@ uint64_t MassOfList(const List& list, const Weigher& weigh, uint64_t* masses) {
 // ---- Lists from a row ---------------------------------------------------------------------------------------------
 
 // Appends the lanes of `mask`. Zeros become +0.0: equal logits are then equal keys.
-inline void Append(Mask mask, Floats z, int32_t first_id, List* list) {
+NEXTTOKEN_INLINE void Append(Mask mask, Floats z, int32_t first_id, List* list) {
   CompressIds(mask, first_id, list->ids + list->count);
   list->count += Compress(mask, Add(z, Fill(0.0f)), list->z + list->count);
 }

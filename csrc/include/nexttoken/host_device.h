@@ -8,3 +8,6 @@
 #else
 #define NEXTTOKEN_HD inline __attribute__((always_inline))
 #endif
+
+// For pieces of a kernel's inner loop, whose vectors must stay in registers.
+#define NEXTTOKEN_INLINE inline __attribute__((always_inline))
