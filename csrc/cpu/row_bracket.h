@@ -129,7 +129,7 @@ Bracket EstimateCut(const RowBlocks& row, const Maxima& maxima, const Weigher& w
   const float few = static_cast<float>(maxima.count * (kGroup / 16)) + 1024.0f;
   if (CountFrom(sample, bracket.lowest) <= few) {
     // And down to where weights become small, if that is not far: what is left is then quick to sum.
-    const float narrow = weigh.max - 14.75f / weigh.scale;
+    const float narrow = weigh.max + (Weigher::kNarrow - 0.25f) / weigh.scale;
     if (bracket.lowest > narrow && narrow > weigh.floor && weigh.IsNarrow(narrow) && CountFrom(sample, narrow) <= few) {
       bracket.lowest = narrow;
     }

@@ -122,22 +122,22 @@ struct CutWorkspace {
   Sample sample;
 };
 
-// One read of the row: the mass of the tokens below the bracket and above it, by group too, and the list of those in it.
+// One read of the row: the list of the tokens in the bracket, the mass of those above it, by group too, and of the rest.
 struct BracketSums {
-  uint64_t below;
+  uint64_t rest;
   uint64_t above;
 };
 
 // What becomes of a row's tokens in that read.
 enum class Split {
-  kThreeWays,    // summed above the bracket, listed in it, summed below
-  kTwoWays,      // listed from the bracket's lowest on, summed below
+  kThreeWays,    // listed in the bracket, summed above it; the rest is all
+  kTwoWays,      // listed from the bracket's lowest on; the rest is below
   kNarrowBelow,  // the same where all that is below is narrow
 };
 
 template <Split kSplit, DType kDType>
-NEXTTOKEN_INLINE void SplitGroup(const RowBlocks& row, int32_t group, const Weigher& weigh, const Bracket& bracket, List* list,
-                       uint64_t* below_mass, uint64_t* above_mass) {
+NEXTTOKEN_INLINE void SplitGroup(const RowBlocks& row, int32_t group, const Weigher& weigh, const Bracket& bracket,
+                                 List* list, uint64_t* rest_mass, uint64_t* above_mass) {
   NarrowSum narrow;
   WideSum wide;
   WideSum above;
@@ -149,23 +149,21 @@ NEXTTOKEN_INLINE void SplitGroup(const RowBlocks& row, int32_t group, const Weig
     LoadBlock<kDType>(row, block, x);
     weigh.Block(x, weights);
     for (int v = 0; v < kBlockVectors; ++v) {
-      const Mask below = Above(lowest, x[v]);
       Mask inside = AtLeast(x[v], lowest);
-      if constexpr (kSplit == Split::kNarrowBelow) {
-        AddFloor(&narrow, Where(below, weights[v]));
-      } else {
-        AddFloor(&wide, Where(below, weights[v]));
-      }
       if constexpr (kSplit == Split::kThreeWays) {
         const Mask over = AtLeast(x[v], Fill(bracket.above));
-        AddFloor(&above, Where(over, weights[v]));
+        AddFloor(&wide, &above, over, weights[v]);
         inside = Except(inside, over);
+      } else if constexpr (kSplit == Split::kTwoWays) {
+        AddFloor(&wide, Where(Above(lowest, x[v]), weights[v]));
+      } else {
+        AddFloor(&narrow, Where(Above(lowest, x[v]), weights[v]));
       }
       // Without a branch: whether a vector has any is what a processor guesses worst.
       Append(inside, x[v], block * kBlock + v * kLanes, list);
     }
   }
-  *below_mass = kSplit == Split::kNarrowBelow ? Total(narrow) : Total(wide);
+  *rest_mass = kSplit == Split::kNarrowBelow ? Total(narrow) : Total(wide);
   *above_mass = kSplit == Split::kThreeWays ? Total(above) : 0;
 }
 
@@ -177,15 +175,15 @@ BracketSums SplitRow(const RowBlocks& row, const Maxima& maxima, const Weigher& 
   list->count = 0;
   for (int32_t group = 0; group < row.groups; ++group) {
     workspace->starts[group] = list->count;
-    uint64_t below;
+    uint64_t rest;
     uint64_t above = 0;
     if (maxima.groups[group] >= bracket.lowest) {
-      SplitGroup<kSplit, kDType>(row, group, weigh, bracket, list, &below, &above);
+      SplitGroup<kSplit, kDType>(row, group, weigh, bracket, list, &rest, &above);
     } else {
-      below = MassOfGroup<kDType>(row, maxima, group, weigh);
+      rest = MassOfGroup<kDType>(row, maxima, group, weigh);
     }
     workspace->masses[group] = above;
-    sums.below += below;
+    sums.rest += rest;
     sums.above += above;
   }
   workspace->starts[row.groups] = list->count;
@@ -231,7 +229,7 @@ void CutRowByMass(const RowBlocks& row, const Maxima& maxima, double top_p, CutW
                                          : SplitRow<Split::kTwoWays, kDType>(row, maxima, weigh, bracket, workspace);
     const List& list = workspace->list;
     const uint64_t inside = MassAtLeast(list, weigh, weigh.floor);
-    const uint64_t all = sums.below + inside + sums.above;
+    const uint64_t all = sums.rest + (bracket.above < infinity ? 0 : inside);
     const uint64_t need = NeededMass(top_p, all);
     if (need >= all) break;  // nothing is dropped
     if (need <= sums.above) {

@@ -43,13 +43,13 @@ void ApplyEdits(const RowInput& input, RowBlocks* row) {
   }
   const RowParams& p = input.params;
   if (!p.HasPenalties()) return;
+  const bool repetition = p.repetition_penalty != 1.0f;  // by 1 changes nothing, but whether z > 0 is hard to guess
   for (int32_t i = 0; i < input.history_count; ++i) {
     const HistoryEntry& entry = input.history[i];
     const uint32_t count = entry.output_count + (p.penalize_prompt ? entry.prompt_count : 0);
     float* logit = RewriteBlock<kDType>(row, entry.token / kBlock) + entry.token % kBlock;
-    float z = PenalizeRepetition(*logit, p.repetition_penalty);
-    z = PenalizeFrequency(z, count, p.frequency_penalty);
-    *logit = PenalizePresence(z, count, p.presence_penalty);
+    const float z = repetition ? PenalizeRepetition(*logit, p.repetition_penalty) : *logit;
+    *logit = PenalizePresence(PenalizeFrequency(z, count, p.frequency_penalty), count, p.presence_penalty);
   }
 }
 

@@ -33,8 +33,11 @@ struct Weigher {
 
   uint64_t Of(float z) const { return WeightOf(z, max, scale); }
 
-  // Whether no token up to `z` weighs 2^28, so that 16 of them fit a NarrowSum.
-  bool IsNarrow(float z) const { return (z - max) * scale < -14.5f; }
+  // Whether the weights of a group fit a NarrowSum, where `z` is its largest logit: each lane then adds up kGroup / kLanes
+  // weights below 2^32 / (kGroup / kLanes). A quarter more than that, because t is rounded.
+  bool IsNarrow(float z) const { return (z - max) * scale < kNarrow; }
+  static constexpr int kSumsInLane = kGroup / kLanes;
+  static constexpr float kNarrow = -(kWeightBits - 32 + __builtin_ctz(kSumsInLane)) - 0.25f;
 
   static constexpr float kUnit = static_cast<float>(kMaxWeight);
   static constexpr int kAtOnce = 4;

@@ -207,7 +207,7 @@ NEXTTOKEN_INLINE uint64_t Total(const WideSum& sum) {
   return total;
 }
 
-// Values below 2^28, and a sum in each lane below 2^32.
+// Values below 2^31, and a sum in each lane below 2^32.
 struct NarrowSum {
   uint32_t lane[kLanes] = {};
 };
