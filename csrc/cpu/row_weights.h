@@ -55,9 +55,9 @@ struct Weigher {
     for (int i = 0; i < kCount; ++i) f[i] = Sub(f[i], n[i]);
     for (int i = 0; i < kCount; ++i) f[i] = Sub(f[i], half);
     for (int i = 0; i < kCount; ++i) f[i] = Add(f[i], half);
-    for (int i = 0; i < kCount; ++i) q[i] = Fill(kExp2Coefficients[0] * kUnit);
-    for (int power = 1; power <= kExp2Degree; ++power) {
-      for (int i = 0; i < kCount; ++i) q[i] = MulAdd(q[i], f[i], Fill(kExp2Coefficients[power] * kUnit));
+    for (int i = 0; i < kCount; ++i) q[i] = Fill(Exp2Coefficient(kExp2Degree) * kUnit);
+    for (int power = kExp2Degree - 1; power >= 0; --power) {
+      for (int i = 0; i < kCount; ++i) q[i] = MulAdd(q[i], f[i], Fill(Exp2Coefficient(power) * kUnit));
     }
     for (int i = 0; i < kCount; ++i) q[i] = TimesPowerOfTwo(q[i], n[i]);
     for (int i = 0; i < kCount; ++i) weights[i] = Where(AtLeast(z[i], Fill(floor)), q[i]);

@@ -31,19 +31,22 @@ NEXTTOKEN_HD float ScaleOf(float temperature) {
   return static_cast<float>(1.4426950408889634074 / static_cast<double>(temperature));
 }
 
-// 2^f for f in [-1/2, 1/2], highest power first: minimax of degree 5 under P(0) = 1, found by iteratively reweighted
-// least squares with the coefficients rounded to float32 one after the other.
+// 2^f for f in [-1/2, 1/2]: minimax of degree 5 under P(0) = 1, found by iteratively reweighted least squares with the
+// coefficients rounded to float32 one after the other. A function, because device code sees no arrays of the host.
 constexpr int kExp2Degree = 5;
-constexpr float kExp2Coefficients[kExp2Degree + 1] = {0x1.5bda58p-10f, 0x1.3ce8aep-7f, 0x1.c6b6d8p-5f,
-                                                      0x1.ebf9c2p-3f,  0x1.62e42ap-1f, 1.0f};
+NEXTTOKEN_HD constexpr float Exp2Coefficient(int power) {
+  return power == 5   ? 0x1.5bda58p-10f
+         : power == 4 ? 0x1.3ce8aep-7f
+         : power == 3 ? 0x1.c6b6d8p-5f
+         : power == 2 ? 0x1.ebf9c2p-3f
+         : power == 1 ? 0x1.62e42ap-1f
+                      : 1.0f;
+}
 
 NEXTTOKEN_HD float Exp2Fraction(float f) {
-  float q = kExp2Coefficients[0];
-  q = __builtin_fmaf(q, f, kExp2Coefficients[1]);
-  q = __builtin_fmaf(q, f, kExp2Coefficients[2]);
-  q = __builtin_fmaf(q, f, kExp2Coefficients[3]);
-  q = __builtin_fmaf(q, f, kExp2Coefficients[4]);
-  return __builtin_fmaf(q, f, kExp2Coefficients[5]);
+  float q = Exp2Coefficient(kExp2Degree);
+  for (int power = kExp2Degree - 1; power >= 0; --power) q = __builtin_fmaf(q, f, Exp2Coefficient(power));
+  return q;
 }
 
 // t - n in [-1/2, 1/2], rounded to a multiple of 2^-24. Only t above -1/2 is finer than that, where P, evaluated in
