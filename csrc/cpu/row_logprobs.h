@@ -46,7 +46,7 @@ LogSoftmax Normalize(const RowBlocks& row, const Maxima& maxima) {
     for (int32_t b = 0; b < kBlocksInGroup; ++b) {
       Floats x[kBlockVectors];
       LoadBlock<kDType>(row, group * kBlocksInGroup + b, x);
-      weigh.Block(x, x);
+      weigh.Block<false>(x, x);
       sums[b] = x[0];
       for (int v = 1; v < kBlockVectors; ++v) sums[b] = Add(sums[b], x[v]);
     }

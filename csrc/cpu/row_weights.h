@@ -22,13 +22,14 @@ struct Weigher {
 
   NEXTTOKEN_INLINE Floats operator()(Floats z) const {
     Floats weight;
-    Weigh<1>(&z, &weight);
+    Weigh<1, true>(&z, &weight);
     return weight;
   }
 
-  // kBlockVectors of them.
+  // kBlockVectors of them. Where not exact, the fraction keeps its last bits and there is no floor: for logprobs.
+  template <bool kExact = true>
   NEXTTOKEN_INLINE void Block(const Floats* z, Floats* weights) const {
-    for (int v = 0; v < kBlockVectors; v += kAtOnce) Weigh<kAtOnce>(z + v, weights + v);
+    for (int v = 0; v < kBlockVectors; v += kAtOnce) Weigh<kAtOnce, kExact>(z + v, weights + v);
   }
 
   uint64_t Of(float z) const { return WeightOf(z, max, scale); }
@@ -43,7 +44,7 @@ struct Weigher {
   static constexpr int kAtOnce = 4;
 
   // Step after step for several vectors: one after the other they would wait for each other in the processor's queues.
-  template <int kCount>
+  template <int kCount, bool kExact>
   NEXTTOKEN_INLINE void Weigh(const Floats* z, Floats* weights) const {
     const Floats half = Fill(0.5f);
     Floats n[kCount];
@@ -51,16 +52,17 @@ struct Weigher {
     Floats q[kCount];
     for (int i = 0; i < kCount; ++i) f[i] = Sub(z[i], Fill(max));
     for (int i = 0; i < kCount; ++i) f[i] = Mul(f[i], Fill(scale));
+    for (int i = 0; i < kCount && !kExact; ++i) f[i] = Max(f[i], Fill(-60.0f));
     for (int i = 0; i < kCount; ++i) n[i] = Round(f[i]);
     for (int i = 0; i < kCount; ++i) f[i] = Sub(f[i], n[i]);
-    for (int i = 0; i < kCount; ++i) f[i] = Sub(f[i], half);
-    for (int i = 0; i < kCount; ++i) f[i] = Add(f[i], half);
+    for (int i = 0; i < kCount && kExact; ++i) f[i] = Sub(f[i], half);
+    for (int i = 0; i < kCount && kExact; ++i) f[i] = Add(f[i], half);
     for (int i = 0; i < kCount; ++i) q[i] = Fill(Exp2Coefficient(kExp2Degree) * kUnit);
     for (int power = kExp2Degree - 1; power >= 0; --power) {
       for (int i = 0; i < kCount; ++i) q[i] = MulAdd(q[i], f[i], Fill(Exp2Coefficient(power) * kUnit));
     }
     for (int i = 0; i < kCount; ++i) q[i] = TimesPowerOfTwo(q[i], n[i]);
-    for (int i = 0; i < kCount; ++i) weights[i] = Where(AtLeast(z[i], Fill(floor)), q[i]);
+    for (int i = 0; i < kCount; ++i) weights[i] = kExact ? Where(AtLeast(z[i], Fill(floor)), q[i]) : q[i];
   }
 };
 

@@ -20,9 +20,22 @@ uint64_t Weight(float t) {
   return WeightOf(t, 0.0f, 1.0f);
 }
 
+// P by double arithmetic, as a processor without fused multiply-add evaluates it (csrc/cpu/simd/portable.h).
+float Exp2FractionInDouble(float f) {
+  float q = Exp2Coefficient(kExp2Degree);
+  for (int power = kExp2Degree - 1; power >= 0; --power) {
+    q = static_cast<float>(static_cast<double>(q) * static_cast<double>(f) + static_cast<double>(Exp2Coefficient(power)));
+  }
+  return q;
+}
+
 }  // namespace
 
 int main() {
+  for (int32_t i = -(1 << 23); i <= 1 << 23; ++i) {
+    const float f = static_cast<float>(i) * 0x1p-24f;
+    Require(Exp2FractionInDouble(f) == Exp2Fraction(f), "P must need no fused multiply-add", f);
+  }
   const double bound = std::exp2(-22.4);
   uint64_t least = kMaxWeight;  // of all nearer to the maximum
   Require(Weight(0.0f) == kMaxWeight, "the maximum must weigh 2^42", 0.0f);
