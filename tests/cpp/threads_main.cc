@@ -92,15 +92,15 @@ std::shared_ptr<const Request> MakeRequest() {
 
 // One step of one row; its token, or -1 when it has ended.
 int32_t StepOne(Sampler* sampler, const std::vector<float>& logits, int64_t row, int64_t line, std::string* text) {
-  int32_t token = -1, top[2];
-  Status status;
-  FinishReason finish;
-  float logprob, top_logprobs[2];
-  std::vector<std::string> released(1);
-  const StepOutput output{&token, &status, &finish, &logprob, top, top_logprobs, 2, &released};
-  sampler->Step(View(logits, kRows), {row}, {line}, nullptr, 0, output);
-  *text += released[0];
-  return finish == FinishReason::kNone ? token : -1;
+  StepInput input;
+  input.logits = View(logits, kRows);
+  input.rows = &row;
+  input.lines = &line;
+  input.row_count = input.line_count = 1;
+  StepOutput output;
+  sampler->Step(input, &output);
+  *text += output.text[0];
+  return output.finish[0] == FinishReason::kNone ? output.token_ids[0] : -1;
 }
 
 std::string Tell(Sampler* sampler, const std::vector<float>& logits, int64_t row, int64_t line) {
