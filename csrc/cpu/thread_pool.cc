@@ -53,9 +53,6 @@ class ThreadPool {
  public:
   // Starts workers until there are `wanted`, or as many as the system gives: fewer threads draw the same tokens.
   void Grow(int wanted) {
-    if (static_cast<int>(threads_.size()) >= wanted) return;
-    // A thread that waits on the processor which another one needs holds up what it waits for.
-    if (static_cast<unsigned>(wanted) >= std::thread::hardware_concurrency()) spins_ = false;
     try {
       while (static_cast<int>(threads_.size()) < wanted) threads_.emplace_back([this] { Work(); });
     } catch (const std::exception&) {
@@ -66,6 +63,8 @@ class ThreadPool {
   // is at work any more; tasks that had not begun by then are left out.
   void Run(const Job& job, int helpers) {
     helpers = std::min(helpers, static_cast<int>(threads_.size()));
+    // A thread that waits on the processor which another one needs holds up what it waits for.
+    spins_ = helpers < processors_;
     job_ = job;
     next_ = 0;
     error_ = nullptr;
@@ -128,8 +127,9 @@ class ThreadPool {
     }
   }
 
+  const int processors_ = static_cast<int>(std::thread::hardware_concurrency());
   std::vector<std::thread> threads_;
-  std::atomic<bool> spins_{true};
+  std::atomic<bool> spins_{false};
   // What one side writes while the other looks stands on a line of its own.
   alignas(64) std::atomic<int> tickets_{0};  // workers that may still join the job
   alignas(64) std::atomic<int64_t> next_{0};

@@ -1,6 +1,8 @@
 // Several callers at once: the pool, targets and thread counts that change meanwhile, samplers that are shared.
 //
 // Every result must be what one thread alone gets. Run under ThreadSanitizer this also shows unguarded accesses.
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -135,10 +137,49 @@ void TestSampler(const std::vector<float>& logits) {
   Require(shared->ActiveRows().empty(), "a row is left");
 }
 
+// Every index once, and nothing of a job touched after it has returned, whether the workers are awake or asleep.
+void RunJobs(int jobs, std::chrono::microseconds between) {
+  for (int job = 0; job < jobs; ++job) {
+    std::vector<int> times(static_cast<size_t>(job % 9), 0);
+    ParallelFor(static_cast<int64_t>(times.size()), [&](int64_t i) { ++times[static_cast<size_t>(i)]; });
+    for (const int n : times) Require(n == 1, "an index was left out or came twice");
+    if (between.count() > 0) std::this_thread::sleep_for(between);
+  }
+}
+
+void TestPool() {
+  RunJobs(20000, std::chrono::microseconds(0));
+  for (const int between : {30, 50, 70, 300}) RunJobs(200, std::chrono::microseconds(between));
+  // Callers beside each other: one has the pool, the others do their own work.
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < kCallers; ++caller) callers.emplace_back([] { RunJobs(2000, {}); });
+  for (std::thread& caller : callers) caller.join();
+  // An exception comes out once, from whichever thread, and the pool goes on.
+  for (int64_t bad = 0; bad < 12; ++bad) {
+    std::atomic<int> ran{0};
+    bool thrown = false;
+    try {
+      ParallelFor(12, [&](int64_t i) {
+        ++ran;
+        if (i >= bad) throw std::runtime_error("task " + std::to_string(i));
+      });
+    } catch (const std::runtime_error&) {
+      thrown = true;
+    }
+    Require(thrown && ran > bad, "an exception of a task is lost");
+    RunJobs(9, {});
+  }
+}
+
 }  // namespace
 
 int main() {
   const std::vector<float> logits = MakeLogits();
+  for (const int threads : {2, 3, 5}) {
+    SetNumThreads(threads);
+    TestPool();
+  }
+  SetNumThreads(1);
   TestFunctions(logits);
   SetNumThreads(3);
   TestSampler(logits);
