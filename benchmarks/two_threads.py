@@ -2,9 +2,9 @@
 
     python benchmarks/two_threads.py [--json out.json]
 
-Checked first: both draw the same tokens. One thread and two take turns step by step, so that noise meets both; each
-shares the batch; the medians of the wall time are compared. Hides: what lies between two steps in a real loop, where the
-second thread may have gone to sleep. `--pause` puts so many milliseconds of sleep there.
+Checked first: both draw the same tokens. One thread and two take turns, a few steps each, so that noise meets both; the
+medians of the wall time are compared. Hides: what lies between two steps in a real loop, where the second thread may
+have gone to sleep; `--pause` puts so many milliseconds of sleep there. Says little while other work runs.
 """
 
 from __future__ import annotations
