@@ -267,13 +267,15 @@ class Sampler:
             For rows that do not exist or have ended, and logits that do not fit. No row has moved then.
         """
         # The hot call: what follows must stay cheap. The core reads and checks the rest.
+        which: Any = rows
         if rows is not None and type(rows) is not list:
-            rows = as_sequence("rows", rows)
+            which = as_sequence("rows", rows)
+        lines: Any = logits_rows
         if logits_rows is not None and type(logits_rows) is not list:
-            logits_rows = as_sequence("logits_rows", logits_rows)
+            lines = as_sequence("logits_rows", logits_rows)
         if token_bitmask is not None:
             token_bitmask = mask_array(token_bitmask)
-        return _new_result(StepResult, self._core.step(logits, rows, logits_rows, token_bitmask))
+        return _new_result(StepResult, self._core.step(logits, which, lines, token_bitmask))
 
 
 def _check_row(row: int) -> int:

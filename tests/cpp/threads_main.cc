@@ -147,7 +147,24 @@ void RunJobs(int jobs, std::chrono::microseconds between) {
   }
 }
 
+// Two tasks that wait for each other: done only where a worker comes, from its sleep or before it.
+void TestWorkersCome() {
+  for (const int between : {0, 0, 20, 60, 2000, 2000}) {
+    std::this_thread::sleep_for(std::chrono::microseconds(between));
+    std::atomic<int> begun{0};
+    ParallelFor(2, [&](int64_t) {
+      ++begun;
+      const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+      while (begun < 2) {
+        Require(std::chrono::steady_clock::now() < end, "no worker came");
+        std::this_thread::yield();
+      }
+    });
+  }
+}
+
 void TestPool() {
+  TestWorkersCome();
   RunJobs(20000, std::chrono::microseconds(0));
   for (const int between : {30, 50, 70, 300}) RunJobs(200, std::chrono::microseconds(between));
   // Callers beside each other: one has the pool, the others do their own work.
