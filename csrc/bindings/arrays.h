@@ -1,11 +1,12 @@
 // Logits from Python without a copy: NumPy arrays, anything with DLPack, anything with the buffer protocol.
 #pragma once
 
+#include <dlpack/dlpack.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
 #include <memory>
-#include <vector>
+#include <string>
 
 #include "nexttoken/views.h"
 
@@ -24,14 +25,17 @@ class LogitsArray {
 
  private:
   bool TakeNumpy(pybind11::handle source);
+  bool TakeExchange(pybind11::handle source);
   bool TakeDlpack(pybind11::handle source);
   bool TakeBuffer(pybind11::handle source);
-  // Strides in elements.
-  void SetShape(const void* data, DType dtype, const std::vector<int64_t>& shape, const std::vector<int64_t>& strides);
+  // Strides in units of `stride_bytes` bytes.
+  void SetShape(const void* data, DType dtype, int64_t dimensions, const int64_t* shape, const int64_t* strides,
+                int64_t stride_bytes);
+  void SetTensor(const DLTensor& tensor);
 
   LogitsView view_{};
   bool is_one_row_ = false;
-  pybind11::object owner_;        // a NumPy array or a buffer
+  pybind11::object owner_;        // a NumPy array, a tensor or a buffer
   std::shared_ptr<void> dlpack_;  // calls the producer's deleter
 };
 

@@ -3,9 +3,12 @@
 #include <pybind11/stl.h>
 #include <pybind11/typing.h>
 
+#include <cstring>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "arrays.h"
 #include "bindings.h"
@@ -62,70 +65,131 @@ py::object NameOf(FinishReason reason) {
   }
 }
 
+// What a step needs on its way between Python and the core, kept by each thread for its memory.
+struct StepMemory {
+  std::vector<int64_t> rows;
+  std::vector<int64_t> lines;
+  StepOutput output;
+};
+
+// Taken while in use: reading the arguments and making the result may run Python code, which may step, too.
+class BorrowedMemory {
+ public:
+  BorrowedMemory() : memory_(std::move(Kept())) {
+    if (!memory_) memory_ = std::make_unique<StepMemory>();
+  }
+  ~BorrowedMemory() { Kept() = std::move(memory_); }
+  BorrowedMemory(const BorrowedMemory&) = delete;
+  BorrowedMemory& operator=(const BorrowedMemory&) = delete;
+  StepMemory* operator->() { return memory_.get(); }
+
+ private:
+  static std::unique_ptr<StepMemory>& Kept() {
+    thread_local std::unique_ptr<StepMemory> kept;
+    return kept;
+  }
+  std::unique_ptr<StepMemory> memory_;
+};
+
+// A sequence of Python integers. False for one that holds anything else.
+bool ReadIntegers(py::handle sequence, std::vector<int64_t>* values) {
+  values->clear();
+  const Py_ssize_t size = PySequence_Size(sequence.ptr());
+  if (size < 0) throw py::error_already_set();
+  for (Py_ssize_t i = 0; i < size; ++i) {
+    auto item = py::reinterpret_steal<py::object>(PySequence_GetItem(sequence.ptr(), i));
+    if (!item) throw py::error_already_set();
+    if (!PyLong_Check(item.ptr())) {
+      item = py::reinterpret_steal<py::object>(PyNumber_Index(item.ptr()));  // NumPy's integers, too
+    }
+    const int64_t value = item ? PyLong_AsLongLong(item.ptr()) : -1;
+    if (!item || (value == -1 && PyErr_Occurred())) {
+      if (!PyErr_ExceptionMatches(PyExc_TypeError) && !PyErr_ExceptionMatches(PyExc_OverflowError)) {
+        throw py::error_already_set();
+      }
+      PyErr_Clear();
+      return false;
+    }
+    values->push_back(value);
+  }
+  return true;
+}
+
+std::string Shown(py::handle value) {
+  return py::module_::import("nexttoken.params").attr("shown")(value).cast<std::string>();
+}
+
+template <class T, class U>
+py::array_t<T> ToArray(const std::vector<U>& values) {
+  static_assert(sizeof(T) == sizeof(U));
+  py::array_t<T> array(static_cast<py::ssize_t>(values.size()));
+  std::memcpy(array.mutable_data(), values.data(), values.size() * sizeof(T));
+  return array;
+}
+
+// [rows, top]
+template <class T>
+py::array_t<T> ToArray(const std::vector<T>& values, size_t rows, int32_t top) {
+  py::array_t<T> array({static_cast<py::ssize_t>(rows), static_cast<py::ssize_t>(top)});
+  if (!values.empty()) std::memcpy(array.mutable_data(), values.data(), values.size() * sizeof(T));
+  return array;
+}
+
 // In the order of nexttoken.sampler.StepResult.
 using StepTuple =
     py::typing::Tuple<py::array_t<int32_t>, py::array_t<int32_t>, py::typing::List<py::typing::Optional<py::str>>,
                       py::typing::Optional<py::typing::List<py::str>>, py::typing::Optional<py::array_t<float>>,
                       py::array_t<int32_t>, py::array_t<float>>;
 
-StepTuple Step(Sampler& sampler, const LogitsArray& logits, const std::vector<int64_t>& rows,
-               const std::vector<int64_t>& lines,
+StepTuple ToTuple(const StepOutput& output, bool has_text) {
+  const size_t count = output.token_ids.size();
+  py::list reasons(count);
+  for (size_t i = 0; i < count; ++i) {
+    PyList_SET_ITEM(reasons.ptr(), static_cast<Py_ssize_t>(i), NameOf(output.finish[i]).release().ptr());
+  }
+  py::object texts = py::none();
+  if (has_text) texts = py::cast(output.text);
+  py::object logprobs = py::none();
+  if (!output.logprobs.empty()) logprobs = ToArray<float>(output.logprobs);
+  return py::make_tuple(ToArray<int32_t>(output.token_ids), ToArray<int32_t>(output.status), std::move(reasons),
+                        std::move(texts), std::move(logprobs), ToArray(output.top_token_ids, count, output.top_count),
+                        ToArray(output.top_logprobs, count, output.top_count));
+}
+
+// rows and lines: sequences, or None; the kinds are checked in Python.
+StepTuple Step(Sampler& sampler, py::handle logits, py::handle rows, py::handle lines,
                const std::optional<py::array_t<int32_t, py::array::c_style>>& bitmask) {
-  const LogitsView& view = logits.view();
-  if (view.vocab_size < sampler.vocab_size()) {
-    RaiseParameterError("logits must have at least " + std::to_string(sampler.vocab_size()) + " columns, got " +
-                        std::to_string(view.vocab_size));
+  BorrowedMemory memory;
+  const LogitsArray array(logits);
+  StepInput input;
+  input.logits = array.view();
+  if ((!rows.is_none() && !ReadIntegers(rows, &memory->rows)) ||
+      (!lines.is_none() && !ReadIntegers(lines, &memory->lines))) {
+    RaiseParameterTypeError("rows and logits_rows must be sequences of integers, got " + Shown(rows) + " and " +
+                            Shown(lines));
   }
-  if (lines.size() != rows.size()) {
-    RaiseParameterError("logits_rows must have one entry per row, expected " + std::to_string(rows.size()) + ", got " +
-                        std::to_string(lines.size()));
+  if (!rows.is_none()) {
+    input.rows = memory->rows.data();
+    input.row_count = static_cast<int64_t>(memory->rows.size());
   }
-  for (const int64_t line : lines) {
-    if (line < 0 || line >= view.batch_size) {
-      RaiseParameterError("logits_rows must be in [0, " + std::to_string(view.batch_size) + "), got " +
-                          std::to_string(line));
+  if (!lines.is_none()) {
+    input.lines = memory->lines.data();
+    input.line_count = static_cast<int64_t>(memory->lines.size());
+  }
+  if (bitmask) {
+    if (bitmask->ndim() != 1 && bitmask->ndim() != 2) {
+      RaiseParameterError("token_bitmask must have the shape (words,) or (rows, words), got " +
+                          std::to_string(bitmask->ndim()) + " dimensions");
     }
+    input.bitmask = bitmask->data();
+    input.bitmask_rows = bitmask->ndim() == 2 ? bitmask->shape(0) : 0;
+    input.bitmask_words = bitmask->shape(bitmask->ndim() - 1);
   }
-  const auto count = static_cast<py::ssize_t>(rows.size());
-  const py::ssize_t words = (sampler.vocab_size() + 31) / 32;
-  if (bitmask &&
-      (bitmask->ndim() != 2 || bitmask->shape(1) != words || (bitmask->shape(0) != 1 && bitmask->shape(0) != count))) {
-    RaiseParameterError("token_bitmask must have the shape (" + std::to_string(words) + ",) or (" +
-                        std::to_string(count) + ", " + std::to_string(words) + ")");
-  }
-  const int64_t bitmask_stride = bitmask && bitmask->shape(0) == 1 ? 0 : words;
-  int32_t asked;
-  {
-    const py::gil_scoped_release released;  // another thread's step may hold the sampler for a while
-    asked = sampler.Logprobs(rows);
-  }
-  const py::ssize_t top = std::max(asked, 0);
-  py::array_t<int32_t> token_ids(count);
-  py::array_t<int32_t> status(count);
-  std::optional<py::array_t<float>> logprobs;
-  if (asked != kNoLogprobs) logprobs.emplace(count);
-  py::array_t<int32_t> top_token_ids({count, top});
-  py::array_t<float> top_logprobs({count, top});
-  std::vector<FinishReason> finish(rows.size());
-  std::vector<std::string> text(rows.size());
-  StepOutput output{};
-  output.token_ids = token_ids.mutable_data();
-  output.status = reinterpret_cast<Status*>(status.mutable_data());
-  output.finish = finish.data();
-  output.logprobs = logprobs ? logprobs->mutable_data() : nullptr;
-  output.top_token_ids = top_token_ids.mutable_data();
-  output.top_logprobs = top_logprobs.mutable_data();
-  output.top_capacity = static_cast<int32_t>(top);
-  output.text = &text;
   {
     const py::gil_scoped_release released;
-    sampler.Step(view, rows, lines, bitmask ? bitmask->data() : nullptr, bitmask_stride, output);
+    sampler.Step(input, &memory->output);
   }
-  py::list reasons;
-  for (const FinishReason reason : finish) reasons.append(NameOf(reason));
-  py::object texts = py::none();
-  if (sampler.has_text()) texts = py::cast(text);
-  return py::make_tuple(token_ids, status, reasons, texts, logprobs, top_token_ids, top_logprobs);
+  return ToTuple(memory->output, sampler.has_text());
 }
 
 // In the order of nexttoken.sampler.RowInfo.

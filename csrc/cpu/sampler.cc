@@ -82,7 +82,7 @@ std::vector<int64_t> Sampler::Fork(int64_t row, int32_t n, uint32_t sequence_ind
   const std::lock_guard<std::mutex> lock(mutex_);
   const Row& parent = Find(row);
   // In a table of their own first: all of them join, or none.
-  std::unordered_map<int64_t, std::unique_ptr<Row>> forks;
+  std::map<int64_t, std::unique_ptr<Row>> forks;
   std::vector<int64_t> numbers;
   for (int32_t i = 0; i < n; ++i) {
     auto fork = std::make_unique<Row>(parent);
@@ -90,7 +90,6 @@ std::vector<int64_t> Sampler::Fork(int64_t row, int32_t n, uint32_t sequence_ind
     numbers.push_back(next_row_ + i);
     forks.emplace(numbers.back(), std::move(fork));
   }
-  rows_.reserve(rows_.size() + forks.size());
   rows_.merge(forks);
   next_row_ += n;
   return numbers;
@@ -108,15 +107,7 @@ std::vector<int64_t> Sampler::ActiveRows() const {
   for (const auto& [number, row] : rows_) {
     if (row->finish == FinishReason::kNone) active.push_back(number);
   }
-  std::sort(active.begin(), active.end());
   return active;
-}
-
-int32_t Sampler::Logprobs(const std::vector<int64_t>& rows) const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  int32_t most = kNoLogprobs;
-  for (const int64_t row : rows) most = std::max<int32_t>(most, Find(row).request->params.logprobs);
-  return most;
 }
 
 void Sampler::Advance(Row* row, int32_t token, std::string* text) {
@@ -140,59 +131,121 @@ void Sampler::Advance(Row* row, int32_t token, std::string* text) {
   }
 }
 
-void Sampler::Step(const LogitsView& logits, const std::vector<int64_t>& rows, const std::vector<int64_t>& lines,
-                   const int32_t* bitmask, int64_t bitmask_stride, const StepOutput& output) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  const size_t count = rows.size();
+void Sampler::Collect(const StepInput& input) {
+  stepping_.clear();
+  if (!input.rows) {
+    for (const auto& [number, row] : rows_) {
+      if (row->finish == FinishReason::kNone) stepping_.push_back(row.get());
+    }
+    return;
+  }
   const uint64_t call = ++calls_;
-  LogitsView view = logits;
-  view.vocab_size = vocab_size_;  // what lies beyond is padding
-  stepping_.assign(count, nullptr);
-  inputs_.assign(count, {});
-  outputs_.assign(count, {});
-  for (size_t i = 0; i < count; ++i) {
-    Row& row = Find(rows[i]);
+  for (int64_t i = 0; i < input.row_count; ++i) {
+    const int64_t number = input.rows[i];
+    Row& row = Find(number);
     if (row.finish != FinishReason::kNone) {
-      throw std::invalid_argument("rows must not have ended, got row " + std::to_string(rows[i]));
+      throw std::invalid_argument("rows must not have ended, got row " + std::to_string(number));
     }
     if (row.last_call == call) {
-      throw std::invalid_argument("rows must all be different, got row " + std::to_string(rows[i]) + " twice");
+      throw std::invalid_argument("rows must all be different, got row " + std::to_string(number) + " twice");
     }
     row.last_call = call;
-    stepping_[i] = &row;
-    RowInput& input = inputs_[i];
-    input.logits = view.Row(lines[i]);
-    input.params = row.request->params;
-    input.params.seed = row.seed;
-    input.params.sequence_index = row.sequence_index;
-    input.token_bitmask = bitmask ? bitmask + static_cast<int64_t>(i) * bitmask_stride : nullptr;
-    input.bias_tokens = row.bias->bias_tokens.data();
-    input.bias_values = row.bias->bias_values.data();
-    input.bias_count = static_cast<int32_t>(row.bias->bias_tokens.size());
-    input.history = row.history.entries().data();
-    input.history_count = static_cast<int32_t>(row.history.entries().size());
-    input.step = row.step;
-    RowOutput& out = outputs_[i];
-    out.token_ids = output.token_ids + i;
-    out.status = output.status + i;
-    out.logprobs = output.logprobs ? output.logprobs + i : nullptr;
-    if (output.top_capacity > 0) {
-      out.top_token_ids = output.top_token_ids + static_cast<int64_t>(i) * output.top_capacity;
-      out.top_logprobs = output.top_logprobs + static_cast<int64_t>(i) * output.top_capacity;
-      out.top_capacity = output.top_capacity;
+    stepping_.push_back(&row);
+  }
+}
+
+void Sampler::CheckShapes(const StepInput& input) const {
+  const LogitsView& logits = input.logits;
+  const auto count = static_cast<int64_t>(stepping_.size());
+  if (!input.lines && logits.batch_size != count) {
+    throw std::invalid_argument("logits must have one line per row (" + std::to_string(count) + "), got " +
+                                std::to_string(logits.batch_size));
+  }
+  if (logits.vocab_size < vocab_size_) {
+    throw std::invalid_argument("logits must have at least " + std::to_string(vocab_size_) + " columns, got " +
+                                std::to_string(logits.vocab_size));
+  }
+  if (input.lines && input.line_count != count) {
+    throw std::invalid_argument("logits_rows must have one entry per row, expected " + std::to_string(count) +
+                                ", got " + std::to_string(input.line_count));
+  }
+  for (int64_t i = 0; input.lines && i < count; ++i) {
+    if (input.lines[i] < 0 || input.lines[i] >= logits.batch_size) {
+      throw std::invalid_argument("logits_rows must be in [0, " + std::to_string(logits.batch_size) + "), got " +
+                                  std::to_string(input.lines[i]));
     }
   }
-  SampleRows(inputs_.data(), outputs_.data(), static_cast<int64_t>(count));
+  const int64_t due = (vocab_size_ + 31) / 32;
+  if (input.bitmask && (input.bitmask_words != due || (input.bitmask_rows != 0 && input.bitmask_rows != count))) {
+    const std::string words = std::to_string(due);
+    const std::string rows = input.bitmask_rows ? std::to_string(input.bitmask_rows) + ", " : "";
+    throw std::invalid_argument("token_bitmask must have the shape (" + words + ",) or (" + std::to_string(count) +
+                                ", " + words + "), got (" + rows + std::to_string(input.bitmask_words) +
+                                (input.bitmask_rows ? ")" : ",)"));
+  }
+}
+
+void Sampler::Prepare(const StepInput& input, StepOutput* output) {
+  const size_t count = stepping_.size();
+  int32_t asked = kNoLogprobs;
+  for (const Row* row : stepping_) asked = std::max<int32_t>(asked, row->request->params.logprobs);
+  const auto top = static_cast<size_t>(std::max(asked, 0));
+  output->token_ids.resize(count);
+  output->status.resize(count);
+  output->finish.resize(count);
+  output->text.resize(count);
+  output->logprobs.resize(asked == kNoLogprobs ? 0 : count);
+  output->top_token_ids.resize(count * top);
+  output->top_logprobs.resize(count * top);
+  output->top_count = static_cast<int32_t>(top);
+  inputs_.assign(count, {});
+  outputs_.assign(count, {});
+  LogitsView view = input.logits;
+  view.vocab_size = vocab_size_;  // what lies beyond is padding
+  const int64_t bitmask_stride = input.bitmask_rows ? input.bitmask_words : 0;
   for (size_t i = 0; i < count; ++i) {
+    const Row& row = *stepping_[i];
+    RowInput& in = inputs_[i];
+    in.logits = view.Row(input.lines ? input.lines[i] : static_cast<int64_t>(i));
+    in.params = row.request->params;
+    in.params.seed = row.seed;
+    in.params.sequence_index = row.sequence_index;
+    in.token_bitmask = input.bitmask ? input.bitmask + static_cast<int64_t>(i) * bitmask_stride : nullptr;
+    in.bias_tokens = row.bias->bias_tokens.data();
+    in.bias_values = row.bias->bias_values.data();
+    in.bias_count = static_cast<int32_t>(row.bias->bias_tokens.size());
+    in.history = row.history.entries().data();
+    in.history_count = static_cast<int32_t>(row.history.entries().size());
+    in.step = row.step;
+    RowOutput& out = outputs_[i];
+    out.token_ids = &output->token_ids[i];
+    out.status = &output->status[i];
+    if (asked != kNoLogprobs) out.logprobs = &output->logprobs[i];
+    if (top) {
+      out.top_token_ids = &output->top_token_ids[i * top];
+      out.top_logprobs = &output->top_logprobs[i * top];
+      out.top_capacity = output->top_count;
+    }
+  }
+}
+
+void Sampler::Step(const StepInput& input, StepOutput* output) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  Collect(input);
+  CheckShapes(input);
+  Prepare(input, output);
+  SampleRows(inputs_.data(), outputs_.data(), static_cast<int64_t>(stepping_.size()));
+  for (size_t i = 0; i < stepping_.size(); ++i) {
     Row* row = stepping_[i];
-    std::string* text = &(*output.text)[i];
-    if (output.status[i] == Status::kOk) {
-      Advance(row, output.token_ids[i], text);
+    std::string* text = &output->text[i];
+    text->clear();
+    if (output->status[i] == Status::kOk) {
+      Advance(row, output->token_ids[i], text);
     } else {
       row->finish = FinishReason::kError;
       row->text.Finish(text);
     }
-    output.finish[i] = row->finish;
+    output->finish[i] = row->finish;
   }
 }
 

@@ -23,7 +23,7 @@ from nexttoken.params import (
     to_array,
 )
 
-__all__ = ["bias_lists", "bitmask", "per_row", "per_row_seeds", "token_array", "token_lists"]
+__all__ = ["bias_lists", "bitmask", "mask_array", "per_row", "per_row_seeds", "token_array", "token_lists"]
 
 
 def _rows_of(name: str, values: Any, batch: int) -> Sequence[Any] | npt.NDArray[Any] | None:
@@ -126,10 +126,16 @@ def bitmask(values: Any, batch: int, vocab: int) -> npt.NDArray[np.int32] | None
     """int32 [1 or batch, words]."""
     if values is None:
         return None
-    mask = to_array("token_bitmask", values) if hasattr(values, "__array__") else np.asarray(values)
+    mask = mask_array(values)
     words = (vocab + 31) // 32
-    if mask.dtype != np.int32:
-        raise ParameterTypeError(f"token_bitmask must be int32, got {mask.dtype}")
     if mask.shape not in ((words,), (batch, words)):
         raise ParameterError(f"token_bitmask must have the shape ({words},) or ({batch}, {words}), got {mask.shape}")
     return np.ascontiguousarray(np.atleast_2d(mask))
+
+
+def mask_array(values: Any) -> npt.NDArray[np.int32]:
+    """int32, of any shape."""
+    mask = to_array("token_bitmask", values) if hasattr(values, "__array__") else np.asarray(values)
+    if mask.dtype != np.int32:
+        raise ParameterTypeError(f"token_bitmask must be int32, got {mask.dtype}")
+    return mask

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
@@ -22,13 +21,12 @@ from nexttoken.params import (
     is_integer,
     shown,
 )
-from nexttoken.per_row import bitmask, token_array
+from nexttoken.per_row import mask_array, token_array
 
 FinishReason = Literal["stop", "length", "error"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StepResult:
+class StepResult(NamedTuple):
     """What one step drew. Entry i belongs to the i-th of the rows that were asked for.
 
     Attributes
@@ -55,6 +53,20 @@ class StepResult:
     logprobs: npt.NDArray[np.float32] | None
     top_token_ids: npt.NDArray[np.int32]
     top_logprobs: npt.NDArray[np.float32]
+
+    # Arrays have no single truth value and no hash: a result equals itself alone.
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+# A result from what the core returns, without the checks of StepResult._make.
+_new_result = tuple.__new__
 
 
 class RowInfo(NamedTuple):
@@ -254,23 +266,16 @@ class Sampler:
         ParameterError, ParameterTypeError
             For rows that do not exist or have ended, and logits that do not fit. No row has moved then.
         """
-        view = _core.Logits(logits)
-        which: Any = self._core.active_rows() if rows is None else as_sequence("rows", rows)
-        if logits_rows is None:
-            if view.batch_size != len(which):
-                raise ParameterError(f"logits must have one line per row ({len(which)}), got {view.batch_size}")
-            logits_rows = range(len(which))
+        # The hot call: what follows must stay cheap. The core reads and checks the rest.
+        which: Any = rows
+        if rows is not None and type(rows) is not list:
+            which = as_sequence("rows", rows)
+        lines: Any = logits_rows
+        if logits_rows is not None and type(logits_rows) is not list:
+            lines = as_sequence("logits_rows", logits_rows)
         if token_bitmask is not None:
-            token_bitmask = bitmask(token_bitmask, len(which), self.vocab_size)
-        try:
-            return StepResult(*cast(Any, self._core.step(view, which, logits_rows, token_bitmask)))
-        except TypeError as error:
-            if isinstance(error, ParameterTypeError):
-                raise
-            # Checked only once it has failed: this is the hot call.
-            raise ParameterTypeError(
-                f"rows and logits_rows must be sequences of integers, got {shown(rows)} and {shown(logits_rows)}"
-            ) from error
+            token_bitmask = mask_array(token_bitmask)
+        return _new_result(StepResult, self._core.step(logits, which, lines, token_bitmask))
 
 
 def _check_row(row: int) -> int:

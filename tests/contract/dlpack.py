@@ -116,6 +116,48 @@ class OldProducer(Producer):
         return self._capsule()
 
 
+_EXPORT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(_Tensor))
+
+
+class _ExchangeAPI(ctypes.Structure):
+    _fields_: ClassVar = [
+        ("major", ctypes.c_uint32),
+        ("minor", ctypes.c_uint32),
+        ("previous", ctypes.c_void_p),
+        ("allocate", ctypes.c_void_p),
+        ("managed_from_object", ctypes.c_void_p),
+        ("managed_to_object", ctypes.c_void_p),
+        ("tensor_from_object", ctypes.c_void_p),
+        ("current_stream", ctypes.c_void_p),
+    ]
+
+
+def exchanging(*, major: int = 1, exports: bool = True, fails: bool = False) -> type[Producer]:
+    """A producer with DLPack's table of C functions on its type; `exchanged` counts how often that was asked."""
+
+    @_EXPORT
+    def export(source: int, out: Any) -> int:
+        kind.exchanged += 1
+        if fails:
+            return -1
+        out[0] = ctypes.cast(source, ctypes.py_object).value._managed.tensor
+        return 0
+
+    address = ctypes.cast(export, ctypes.c_void_p).value if exports else None
+    api = _ExchangeAPI(major, 3, None, None, None, None, address, None)
+
+    class Exchanging(Producer):
+        exchanged = 0
+        keep = (export, api)
+        __dlpack_c_exchange_api__ = _new_capsule(ctypes.addressof(api), _NAME, None)
+
+    kind = Exchanging
+    return Exchanging
+
+
+_NAME = b"dlpack_exchange_api"  # a capsule borrows its name
+
+
 def memory(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """`values` as one dimension of plain items (ml_dtypes' own dtypes are opaque to ctypes)."""
     return np.ascontiguousarray(values).reshape(-1).view(np.uint16 if values.itemsize == 2 else values.dtype)

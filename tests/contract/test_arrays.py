@@ -72,6 +72,45 @@ def test_dlpack_by_hand(logits: npt.NDArray[np.float32], version: tuple[int, int
     assert (dense.lent, dense.given_back) == (backwards.lent, backwards.given_back) == (1, 1)
 
 
+def test_the_c_functions_of_dlpack_come_first(logits: npt.NDArray[np.float32]) -> None:
+    wanted = tokens(logits)
+    kind = dlpack.exchanging()
+    dense = kind(logits.reshape(-1), (ROWS, V))
+    turned = kind(np.ascontiguousarray(logits.T).reshape(-1), (ROWS, V), (1, ROWS))
+    assert tokens(dense) == tokens(turned) == wanted
+    assert (kind.exchanged, dense.lent, turned.lent) == (2, 0, 0)
+    before = sys.getrefcount(dense)
+    view = _core.Logits(dense)
+    assert sys.getrefcount(dense) == before + 1  # a view keeps the memory's owner alive
+    del view
+    assert sys.getrefcount(dense) == before
+
+
+@pytest.mark.parametrize("how", [{"major": 2}, {"exports": False}, {"fails": True}])
+def test_without_c_functions_that_serve_the_protocol_in_python_does(logits: npt.NDArray[np.float32], how: Any) -> None:
+    producer = dlpack.exchanging(**how)(logits.reshape(-1), (ROWS, V))
+    assert tokens(producer) == tokens(logits)
+    assert (producer.lent, producer.given_back) == (1, 1)
+
+
+@pytest.mark.parametrize("kind", [Producer, dlpack.exchanging()])
+def test_a_tensor_without_memory_is_refused(kind: type[Producer]) -> None:
+    """As torch's that only stand for one: of its fake mode, of its function transforms."""
+    producer = kind(np.zeros(V, np.float32), (1, V))
+    producer._managed.tensor.data = None
+    with pytest.raises(ParameterTypeError, match=r"^logits must have memory to read, got a tensor without$"):
+        nexttoken.sample(producer)
+    assert producer.given_back == producer.lent
+
+
+@pytest.mark.parametrize("device", [CUDA, 10])
+def test_device_memory_is_refused_by_the_c_functions_too(device: int) -> None:
+    producer = dlpack.exchanging()(np.zeros(V, np.float32), (V,), device=device)
+    with pytest.raises(ParameterTypeError, match=f"^logits must be in host memory.*, got DLPack device type {device}$"):
+        nexttoken.sample(producer)
+    assert producer.lent == 0
+
+
 def test_an_empty_dlpack_batch() -> None:
     producer = Producer(np.zeros(1, np.float32), (0, V))
     assert nexttoken.sample(producer).token_ids.shape == (0,)

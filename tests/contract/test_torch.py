@@ -83,6 +83,31 @@ def test_other_dtypes_are_refused(logits: Any) -> None:
         nexttoken.sample(logits.long())
 
 
+def test_tensors_that_need_care(logits: Any) -> None:
+    wanted = nexttoken.sample(logits, seed=1).token_ids.tolist()
+    with torch.inference_mode():
+        assert nexttoken.sample(logits + 0, seed=1).token_ids.tolist() == wanted
+    assert nexttoken.sample(torch.zeros(0, V)).token_ids.shape == (0,)
+    for refused in (logits.to_sparse(), logits.to("meta")):
+        with pytest.raises((BufferError, ValueError)):
+            nexttoken.sample(refused)
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode():
+        fake = torch.zeros(ROWS, V)
+    with pytest.raises(nexttoken.ParameterTypeError, match=r"^logits must have memory to read"):
+        nexttoken.sample(fake)
+
+
+def test_a_step_reads_tensors(logits: Any) -> None:
+    drawn = []
+    for given in (logits, logits.numpy()):
+        sampler = nexttoken.Sampler(V)
+        rows = [sampler.add(nexttoken.SamplingParams(seed=seed)) for seed in range(ROWS)]
+        drawn.append([sampler.step(given, rows).token_ids.tolist() for _ in range(5)])
+    assert drawn[0] == drawn[1]
+
+
 def test_torch_is_not_imported_by_us() -> None:
     code = "import sys, numpy, nexttoken; nexttoken.sample(numpy.zeros(4, 'f')); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

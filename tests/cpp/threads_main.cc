@@ -1,6 +1,8 @@
 // Several callers at once: the pool, targets and thread counts that change meanwhile, samplers that are shared.
 //
 // Every result must be what one thread alone gets. Run under ThreadSanitizer this also shows unguarded accesses.
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -92,15 +94,15 @@ std::shared_ptr<const Request> MakeRequest() {
 
 // One step of one row; its token, or -1 when it has ended.
 int32_t StepOne(Sampler* sampler, const std::vector<float>& logits, int64_t row, int64_t line, std::string* text) {
-  int32_t token = -1, top[2];
-  Status status;
-  FinishReason finish;
-  float logprob, top_logprobs[2];
-  std::vector<std::string> released(1);
-  const StepOutput output{&token, &status, &finish, &logprob, top, top_logprobs, 2, &released};
-  sampler->Step(View(logits, kRows), {row}, {line}, nullptr, 0, output);
-  *text += released[0];
-  return finish == FinishReason::kNone ? token : -1;
+  StepInput input;
+  input.logits = View(logits, kRows);
+  input.rows = &row;
+  input.lines = &line;
+  input.row_count = input.line_count = 1;
+  StepOutput output;
+  sampler->Step(input, &output);
+  *text += output.text[0];
+  return output.finish[0] == FinishReason::kNone ? output.token_ids[0] : -1;
 }
 
 std::string Tell(Sampler* sampler, const std::vector<float>& logits, int64_t row, int64_t line) {
@@ -135,10 +137,66 @@ void TestSampler(const std::vector<float>& logits) {
   Require(shared->ActiveRows().empty(), "a row is left");
 }
 
+// Every index once, and nothing of a job touched after it has returned, whether the workers are awake or asleep.
+void RunJobs(int jobs, std::chrono::microseconds between) {
+  for (int job = 0; job < jobs; ++job) {
+    std::vector<int> times(static_cast<size_t>(job % 9), 0);
+    ParallelFor(static_cast<int64_t>(times.size()), [&](int64_t i) { ++times[static_cast<size_t>(i)]; });
+    for (const int n : times) Require(n == 1, "an index was left out or came twice");
+    if (between.count() > 0) std::this_thread::sleep_for(between);
+  }
+}
+
+// Two tasks that wait for each other: done only where a worker comes, from its sleep or before it.
+void TestWorkersCome() {
+  for (const int between : {0, 0, 20, 60, 2000, 2000}) {
+    std::this_thread::sleep_for(std::chrono::microseconds(between));
+    std::atomic<int> begun{0};
+    ParallelFor(2, [&](int64_t) {
+      ++begun;
+      const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+      while (begun < 2) {
+        Require(std::chrono::steady_clock::now() < end, "no worker came");
+        std::this_thread::yield();
+      }
+    });
+  }
+}
+
+void TestPool() {
+  TestWorkersCome();
+  RunJobs(20000, std::chrono::microseconds(0));
+  for (const int between : {30, 50, 70, 300}) RunJobs(200, std::chrono::microseconds(between));
+  // Callers beside each other: one has the pool, the others do their own work.
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < kCallers; ++caller) callers.emplace_back([] { RunJobs(2000, {}); });
+  for (std::thread& caller : callers) caller.join();
+  // An exception comes out once, from whichever thread, and the pool goes on.
+  for (int64_t bad = 0; bad < 12; ++bad) {
+    std::atomic<int> ran{0};
+    bool thrown = false;
+    try {
+      ParallelFor(12, [&](int64_t i) {
+        ++ran;
+        if (i >= bad) throw std::runtime_error("task " + std::to_string(i));
+      });
+    } catch (const std::runtime_error&) {
+      thrown = true;
+    }
+    Require(thrown && ran > bad, "an exception of a task is lost");
+    RunJobs(9, {});
+  }
+}
+
 }  // namespace
 
 int main() {
   const std::vector<float> logits = MakeLogits();
+  for (const int threads : {2, 3, 5}) {
+    SetNumThreads(threads);
+    TestPool();
+  }
+  SetNumThreads(1);
   TestFunctions(logits);
   SetNumThreads(3);
   TestSampler(logits);

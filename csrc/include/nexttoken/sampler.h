@@ -5,10 +5,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "nexttoken/history.h"
@@ -39,16 +39,29 @@ enum class FinishReason : uint8_t {
   kError,   // the row's logits were bad: see its status
 };
 
-// Results of one step; line i belongs to rows[i]. Pointers may be null where the result is not wanted.
+// What one step is asked for. Pointers are borrowed for the call.
+struct StepInput {
+  LogitsView logits;              // at least the sampler's vocab_size columns; those beyond are padding
+  const int64_t* rows = nullptr;  // row_count, all different, none finished; null: all that have not ended, in order
+  int64_t row_count = 0;
+  const int64_t* lines = nullptr;  // line_count: lines[i] of the logits serves the i-th row; null: line i does
+  int64_t line_count = 0;
+  const int32_t* bitmask = nullptr;  // [bitmask_rows, bitmask_words], or null
+  int64_t bitmask_rows = 0;          // one for each row; 0: the bitmask is [bitmask_words] and serves all
+  int64_t bitmask_words = 0;         // (vocab_size + 31) / 32
+};
+
+// What one step drew; entry i belongs to the i-th row asked for. Used again for steps of the same size, it allocates
+// nothing.
 struct StepOutput {
-  int32_t* token_ids;      // [rows]
-  Status* status;          // [rows]
-  FinishReason* finish;    // [rows]
-  float* logprobs;         // [rows]; NaN for rows that did not ask
-  int32_t* top_token_ids;  // [rows, top_capacity]
-  float* top_logprobs;     // [rows, top_capacity]
-  int32_t top_capacity;
-  std::vector<std::string>* text;  // [rows]: text that became safe to show; UTF-8
+  std::vector<int32_t> token_ids;      // [rows]
+  std::vector<Status> status;          // [rows]
+  std::vector<FinishReason> finish;    // [rows]
+  std::vector<std::string> text;       // [rows]: text that became safe to show; UTF-8
+  std::vector<float> logprobs;         // [rows], NaN for rows that did not ask; empty where none did
+  std::vector<int32_t> top_token_ids;  // [rows, top_count]
+  std::vector<float> top_logprobs;     // [rows, top_count]
+  int32_t top_count = 0;               // the most that any of the rows asked for
 };
 
 // Thread-safe: calls from several threads take turns.
@@ -74,14 +87,8 @@ class Sampler {
   // Rows in the order they were added, the finished ones (not yet removed) left out.
   std::vector<int64_t> ActiveRows() const;
 
-  // The most top logprobs that any of `rows` asks for; kNoLogprobs where none asks for any.
-  int32_t Logprobs(const std::vector<int64_t>& rows) const;
-
-  // One token for each of rows (all different, none finished). Line lines[i] of the logits serves rows[i]; several rows
-  // may share one. bitmask: (vocab_size + 31) / 32 words a row, the rows bitmask_stride words apart (0: one for all),
-  // or null.
-  void Step(const LogitsView& logits, const std::vector<int64_t>& rows, const std::vector<int64_t>& lines,
-            const int32_t* bitmask, int64_t bitmask_stride, const StepOutput& output);
+  // One token for each row asked for. Throws std::invalid_argument for anything that StepInput does not allow.
+  void Step(const StepInput& input, StepOutput* output);
 
   struct RowInfo {
     uint64_t seed;
@@ -113,6 +120,12 @@ class Sampler {
   const Row& Find(int64_t row) const { return const_cast<Sampler*>(this)->Find(row); }
   bool EndsText(const Row& row, int32_t token) const;
   std::shared_ptr<const Request> WithBans(const Request& request) const;
+  // The rows of a step into stepping_; throws for those that do not exist, have ended or come twice.
+  void Collect(const StepInput& input);
+  // Throws where logits, lines or bitmask do not fit the rows in stepping_.
+  void CheckShapes(const StepInput& input) const;
+  // What the kernel reads and writes for each row in stepping_, into inputs_ and outputs_.
+  void Prepare(const StepInput& input, StepOutput* output);
   // Moves the row on by one token; appends to `text` what became safe to show.
   void Advance(Row* row, int32_t token, std::string* text);
 
@@ -122,7 +135,7 @@ class Sampler {
   const bool strip_leading_space_;
 
   mutable std::mutex mutex_;
-  std::unordered_map<int64_t, std::unique_ptr<Row>> rows_;
+  std::map<int64_t, std::unique_ptr<Row>> rows_;  // by number: in the order they were added
   int64_t next_row_ = 0;
   uint64_t calls_ = 0;
   std::vector<Row*> stepping_;  // of the step in progress; kept for their memory
