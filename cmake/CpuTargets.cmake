@@ -1,8 +1,12 @@
 # One object library per instruction set, all from csrc/cpu/row_kernel.h.
+# memcpy and libm apart, kernels call nothing: unrolled loops are worth -O3, which under sanitizers would take minutes.
+set(_optimize -O3)
+if(NEXTTOKEN_SANITIZE)
+  set(_optimize -O2)
+endif()
 function(nexttoken_cpu_target name)
   add_library(nexttoken_cpu_${name} OBJECT csrc/cpu/target_${name}.cc)
-  # memcpy and libm apart, kernels call nothing: unrolled loops are worth -O3. Under sanitizers it would take minutes.
-  target_compile_options(nexttoken_cpu_${name} PRIVATE $<IF:$<BOOL:${NEXTTOKEN_SANITIZE}>,-O2,-O3> -fno-math-errno ${ARGN})
+  target_compile_options(nexttoken_cpu_${name} PRIVATE ${_optimize} -fno-math-errno ${ARGN})
 endfunction()
 
 set(_targets portable)

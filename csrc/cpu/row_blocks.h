@@ -1,8 +1,8 @@
 // Step 1 of the sampling contract for one row: a row as blocks of 64 logits, some of which have been rewritten.
 //
 // The caller's logits are read where they lie. A bias or a penalty touches few tokens, so only their blocks are copied,
-// widened and edited (row_edits.h); the table of blocks leads every later pass to the right one. Blocks come in groups of
-// four, and what lies beyond the vocabulary is -inf, so that no pass has a tail.
+// widened and edited (row_edits.h); the table of blocks leads every later pass to the right one. Blocks come in groups
+// of four, and what lies beyond the vocabulary is -inf, so that no pass has a tail.
 #pragma once
 
 #include <cstdint>

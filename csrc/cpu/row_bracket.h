@@ -1,8 +1,8 @@
 // Where the logit of the top_p cut probably lies: an estimate that saves passes and never decides anything.
 //
-// A token's weight counts once if it is the largest of its group, exactly; for all others a sample of every group stands,
-// or of every few groups. So a nucleus of a handful and one of most of the row are both seen. row_cut.h checks the
-// outcome exactly and widens a bracket that missed.
+// A token's weight counts once if it is the largest of its group, exactly; for all others a sample of every group
+// stands, or of every few groups. So a nucleus of a handful and one of most of the row are both seen. row_cut.h checks
+// the outcome exactly and widens a bracket that missed.
 #pragma once
 
 #include <cstdint>

@@ -98,16 +98,15 @@ NEXTTOKEN_INLINE Mask KeptLanes(Floats z, const Cut& cut, Id id) {
 }
 
 void Apply(const Cut& cut, List* list) {
-  Keep(*list, list, [&](Floats z, int32_t first) {
-    return KeptLanes(z, cut, [&](int lane) { return list->ids[first + lane]; });
-  });
+  Keep(*list, list,
+       [&](Floats z, int32_t first) { return KeptLanes(z, cut, [&](int lane) { return list->ids[first + lane]; }); });
 }
 
-// What is left after the cuts. A short prefix is in a list; a long one is the row's tokens up to the cut, which the list
-// does not hold.
+// What is left after the cuts. A short prefix is in a list; a long one is the row's tokens up to the cut, which the
+// list does not hold.
 struct Kept {
   Weigher weigh;
-  Cut cut;           // of all tokens: what it keeps is kept
+  Cut cut;  // of all tokens: what it keeps is kept
   bool is_list;
   List list;
   uint64_t* masses;  // of the list's chunks or of the row's groups; only what is kept counts
@@ -115,14 +114,15 @@ struct Kept {
 };
 
 struct CutWorkspace {
-  List list;          // [vocab]
-  List scratch;       // [vocab]
-  uint64_t* masses;   // [groups] of groups or chunks
-  int32_t* starts;    // [groups + 1] where each group begins in the list
+  List list;         // [vocab]
+  List scratch;      // [vocab]
+  uint64_t* masses;  // [groups] of groups or chunks
+  int32_t* starts;   // [groups + 1] where each group begins in the list
   Sample sample;
 };
 
-// One read of the row: the list of the tokens in the bracket, the mass of those above it, by group too, and of the rest.
+// One read of the row: the list of the tokens in the bracket, the mass of those above it, by group too, and of the
+// rest.
 struct BracketSums {
   uint64_t rest;
   uint64_t above;
@@ -190,7 +190,8 @@ BracketSums SplitRow(const RowBlocks& row, const Maxima& maxima, const Weigher& 
   return sums;
 }
 
-// To the masses above the bracket, by group, adds those of the list's tokens that the cut keeps. Returns the sum of all.
+// To the masses above the bracket, by group, adds those of the list's tokens that the cut keeps. Returns the sum of
+// all.
 uint64_t AddKept(const CutWorkspace& workspace, int32_t groups, const Weigher& weigh, const Cut& cut) {
   const List& list = workspace.list;
   uint64_t mass = 0;
@@ -224,7 +225,7 @@ void CutRowByMass(const RowBlocks& row, const Maxima& maxima, double top_p, CutW
   Bracket bracket = EstimateCut<kDType>(row, maxima, weigh, top_p, workspace->sample);
   for (;;) {
     const BracketSums sums =
-        bracket.above < infinity ? SplitRow<Split::kThreeWays, kDType>(row, maxima, weigh, bracket, workspace)
+        bracket.above < infinity         ? SplitRow<Split::kThreeWays, kDType>(row, maxima, weigh, bracket, workspace)
         : weigh.IsNarrow(bracket.lowest) ? SplitRow<Split::kNarrowBelow, kDType>(row, maxima, weigh, bracket, workspace)
                                          : SplitRow<Split::kTwoWays, kDType>(row, maxima, weigh, bracket, workspace);
     const List& list = workspace->list;

@@ -2,8 +2,8 @@
 // target_*.cc, each after the header of simd/ that it stands for.
 //
 // Everything here and in the row_*.h it is made of lives in an unnamed namespace and uses nothing of the standard
-// library's templates: a symbol shared between targets could be kept by the linker in its AVX-512 form on a machine that
-// lacks it.
+// library's templates: a symbol shared between targets could be kept by the linker in its AVX-512 form on a machine
+// that lacks it.
 //
 // A row is read twice or three times: for its maxima (row_maxima.h), for a sample where the nucleus must be guessed
 // (row_bracket.h), for weights and candidates (row_cut.h). Integer sums make the result the same in any order.

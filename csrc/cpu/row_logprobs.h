@@ -1,8 +1,8 @@
 // Step 13 of the sampling contract, for the row kernel: logprobs and the best tokens.
 //
-// They never decide a token, so their sums may be floats in any order. A term is exact to 2^-22.4 and to the rounding of
-// its exponent (at most 1.4e-6 of the sum, with 2^20 tokens where that hurts most); a group's terms are added by fours
-// in float, then in double.
+// They never decide a token, so their sums may be floats in any order. A term is exact to 2^-22.4 and to the rounding
+// of its exponent (at most 1.4e-6 of the sum, with 2^20 tokens where that hurts most); a group's terms are added by
+// fours in float, then in double.
 #pragma once
 
 #include <cstdint>

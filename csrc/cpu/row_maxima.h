@@ -14,10 +14,10 @@ constexpr int32_t kColumns = 16;
 constexpr int kColumnVectors = kColumns / kLanes;
 
 struct Maxima {
-  float* columns;   // [groups * kColumns]
-  float* groups;    // [groups], padded with -inf to a multiple of kColumns
-  int32_t count;    // of groups
-  float max;        // of the row; +0.0 where it is a zero
+  float* columns;  // [groups * kColumns]
+  float* groups;   // [groups], padded with -inf to a multiple of kColumns
+  int32_t count;   // of groups
+  float max;       // of the row; +0.0 where it is a zero
   bool has_nan;
 };
 

@@ -13,8 +13,8 @@
 namespace nexttoken {
 namespace {
 
-// WeightOf of weight.h before its floor is taken, 0 below `floor`: the same operations on the same values, scaled by 2^42
-// throughout.
+// WeightOf of weight.h before its floor is taken, 0 below `floor`: the same operations on the same values, scaled by
+// 2^42 throughout.
 struct Weigher {
   float max;    // of the row, finite
   float scale;  // of the temperature
@@ -34,8 +34,8 @@ struct Weigher {
 
   uint64_t Of(float z) const { return WeightOf(z, max, scale); }
 
-  // Whether the weights of a group fit a NarrowSum, where `z` is its largest logit: each lane then adds up kGroup / kLanes
-  // weights below 2^32 / (kGroup / kLanes). A quarter more than that, because t is rounded.
+  // Whether the weights of a group fit a NarrowSum, where `z` is its largest logit: each lane then adds up kGroup /
+  // kLanes weights below 2^32 / (kGroup / kLanes). A quarter more than that, because t is rounded.
   bool IsNarrow(float z) const { return (z - max) * scale < kNarrow; }
   static constexpr int kSumsInLane = kGroup / kLanes;
   static constexpr float kNarrow = -(kWeightBits - 32 + __builtin_ctz(kSumsInLane)) - 0.25f;
@@ -71,8 +71,9 @@ float LowestOfWeight(uint64_t least, float max, float scale) {
   uint32_t below = OrderKey(kNegativeInfinity);
   uint32_t reached = OrderKey(max);
   // Nearly always it lies where the exponent says, give or take rounding.
-  const double guess = static_cast<double>(max) + (__builtin_log(static_cast<double>(least)) * 1.4426950408889634 -
-                                                   kWeightBits) / static_cast<double>(scale);
+  const double guess =
+      static_cast<double>(max) +
+      (__builtin_log(static_cast<double>(least)) * 1.4426950408889634 - kWeightBits) / static_cast<double>(scale);
   const double slack = 1e-5 * (static_cast<double>(max) - guess) + 1e-5 * __builtin_fabs(static_cast<double>(max));
   for (const double at : {guess + slack, guess - slack}) {
     if (!(at > -3e38 && at < static_cast<double>(max))) continue;

@@ -44,7 +44,7 @@ def check(batch: Batch, record: Record) -> Expected:
 
 
 def sampled_rows() -> npt.NDArray[np.bool_]:
-    """[VOCAB]: the row of each group that the guess is made from, as row_bracket.h has it for a vocabulary this small."""
+    """[VOCAB]: the row of each group that the guess is made from, as row_bracket.h has it for so small a vocabulary."""
     place = np.arange(VOCAB // GROUP) * 5 % 16
     row = place % 4 * 4 + place // 4
     sampled = np.zeros((VOCAB // GROUP, 16, 16), bool)
@@ -132,7 +132,9 @@ def test_min_p_with_the_other_cuts(min_p: float, record_property: Record) -> Non
     logits = spreads(np.random.default_rng(8), VOCAB)
     size = len(logits)
     for top_k, top_p in ((0, 1.0), (0, 0.9), (50, 0.9), (5000, 0.99)):
-        check(plain(logits, {"min_p": [min_p] * size, "top_k": [top_k] * size, "top_p": [top_p] * size}), record_property)
+        check(
+            plain(logits, {"min_p": [min_p] * size, "top_k": [top_k] * size, "top_p": [top_p] * size}), record_property
+        )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16], ids=["float32", "float16", "bfloat16"])

@@ -24,7 +24,8 @@ uint64_t Weight(float t) {
 float Exp2FractionInDouble(float f) {
   float q = Exp2Coefficient(kExp2Degree);
   for (int power = kExp2Degree - 1; power >= 0; --power) {
-    q = static_cast<float>(static_cast<double>(q) * static_cast<double>(f) + static_cast<double>(Exp2Coefficient(power)));
+    q = static_cast<float>(static_cast<double>(q) * static_cast<double>(f) +
+                           static_cast<double>(Exp2Coefficient(power)));
   }
   return q;
 }

@@ -81,8 +81,8 @@ NEXTTOKEN_INLINE float SmallestLane(Floats x) {
   return _mm512_reduce_min_ps(x.v);
 }
 NEXTTOKEN_INLINE double SumOfLanes(Floats x) {
-  return _mm512_reduce_add_pd(_mm512_add_pd(_mm512_cvtps_pd(_mm512_castps512_ps256(x.v)),
-                                            _mm512_cvtps_pd(_mm512_extractf32x8_ps(x.v, 1))));
+  return _mm512_reduce_add_pd(
+      _mm512_add_pd(_mm512_cvtps_pd(_mm512_castps512_ps256(x.v)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(x.v, 1))));
 }
 
 NEXTTOKEN_INLINE Mask AtLeast(Floats a, Floats b) {
