@@ -5,9 +5,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
 
-CORE := pyproject.toml constraints.txt CMakeLists.txt $(wildcard cmake/*) $(shell find csrc -type f)
+CORE := pyproject.toml constraints.txt CMakeLists.txt $(wildcard cmake/* benchmarks/floor/*) $(shell find csrc -type f)
 # C++ of ours, without vendored headers.
-CXX_OURS = $(shell find csrc tests/cpp tests/cuda -name '*.h' -o -name '*.cc' -o -name '*.cu' | grep -v third_party)
+CXX_OURS = $(shell find csrc tests/cpp tests/cuda benchmarks/floor -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.c' | grep -v third_party)
 
 .PHONY: run test test-all test-slow test-cpp lint format stubs bench golden model build-cuda gpu-check clean help
 

@@ -81,7 +81,7 @@ def test_nothing_shipped_imports_the_reference_or_the_tests() -> None:
 
 
 CORE_SOURCES = [
-    path for folder in ("include", "cpu", "text") for path in sorted((ROOT / "csrc" / folder).rglob("*.[hc]*"))
+    path for folder in ("include", "cpu", "text", "bench") for path in sorted((ROOT / "csrc" / folder).rglob("*.[hc]*"))
 ]
 
 
