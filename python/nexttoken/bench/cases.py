@@ -123,7 +123,11 @@ class Workload:
         """Logits and parameters of some rows, as the core takes them."""
         chosen = range(self.count)[rows]
         each = [self.of_row(row) for row in chosen]
-        options = {name: [one[name] for one in each] for name in ("seed", "logit_bias", "output_token_ids") if each and name in each[0]}
+        options = {
+            name: [one[name] for one in each]
+            for name in ("seed", "logit_bias", "output_token_ids")
+            if each and name in each[0]
+        }
         given = {name: parameter.default for name, parameter in inspect.signature(ops.sample).parameters.items()}
         view = _core.Logits(self.logits[rows])
         return view, ops.prepare(view, given | self.options | options)[0]

@@ -11,7 +11,7 @@ import numpy as np
 from nexttoken import _core
 from nexttoken.bench.cases import Case, Workload, cases_named
 from nexttoken.bench.check import check_against_reference
-from nexttoken.bench.kernels import Tick, Times, threads_used
+from nexttoken.bench.kernels import Tick, threads_used
 from nexttoken.bench.measurement import Measurement, measured
 from nexttoken.bench.overhead import Stepper, clock_cost_ns
 from nexttoken.bench.rivals.base import Rival, RivalStep, check_step
@@ -44,8 +44,8 @@ def count_steps(contest: Contest) -> int:
 def measure_rivals(contest: Contest, rivals: Sequence[Rival], tick: Tick = lambda _: None) -> list[Measurement]:
     """Each case by everyone, row by row: the floor, our kernel, `Sampler.step`, then each rival.
 
-    Everyone finds the row freshly copied into the same place, so in the cache, and is called from Python and timed by the
-    clock of the calling thread, less the clock's own cost. Our kernel alone is measured as in ``bench kernels``.
+    Everyone finds the row freshly copied into the same place, so in the cache, and is called from Python and timed by
+    the clock of the calling thread, less the clock's own cost. Our kernel alone is measured as in ``bench kernels``.
 
     Raises
     ------

@@ -140,9 +140,7 @@ def measure_kernels(plan: Plan, tick: Tick = lambda _: None) -> list[Measurement
 def _nucleus_workloads(vocab: int, count: int) -> list[Workload]:
     """The full pipeline over rows from nearly certain to nearly even."""
     return [
-        Workload(
-            Case(f"full, scale {scale:g}", "mid", FULL, edits=True), vocab, rows=laplace_rows(scale, vocab, count)
-        )
+        Workload(Case(f"scale {scale:g}", "mid", FULL, edits=True), vocab, rows=laplace_rows(scale, vocab, count))
         for scale in _SCALES
     ]
 

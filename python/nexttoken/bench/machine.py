@@ -1,4 +1,4 @@
-"""Where a benchmark ran: what a reader needs in order to trust its numbers, and nothing that names a person or a host."""
+"""Where a benchmark ran: what a reader needs in order to trust its numbers; nothing that names a person or a host."""
 
 from __future__ import annotations
 

@@ -88,7 +88,9 @@ def _beyond_the_kernel(workload: Workload, rounds: int) -> Measurement:
             times, tokens, _ = _core.time_rows(*workload.prepared(slice(row, row + 1)), sweep=False)
             interval, token = stepper.time(row, clock)
             if token != tokens[0, 0]:
-                raise BenchmarkError(f"Sampler.step must draw the kernel's token {tokens[0, 0]}, got {token}, row {row}")
+                raise BenchmarkError(
+                    f"Sampler.step must draw the kernel's token {tokens[0, 0]}, got {token}, row {row}"
+                )
             beyond.append(interval - cost - float(times[0, 1]))
             floors.append(float(times[0, 0]))
     shape = (rounds, workload.count)
@@ -96,7 +98,7 @@ def _beyond_the_kernel(workload: Workload, rounds: int) -> Measurement:
         np.reshape(beyond, shape),
         np.reshape(floors, shape),
         section="step",
-        case=f"{workload.case.name}, Sampler.step beyond the kernel",
+        case=workload.case.name,
         target=_core.active_target(),
         vocab=workload.vocab,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nexttoken.bench.plots import plots
 from nexttoken.bench.report import Report
-from nexttoken.bench.table import COLUMNS, SECTIONS, cells, heading
+from nexttoken.bench.table import LEFT, SECTIONS, cells, heading
 from nexttoken.exceptions import BenchmarkError
 
 __all__ = ["page", "write_page"]
@@ -20,7 +20,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #1f2328; background: #fff; m
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #d0d7de; white-space: nowrap }
-th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left }
+th.text, td.text { text-align: left }
 .wide { overflow-x: auto } svg { width: 100%; max-width: 46rem; height: auto } code { background: #f6f8fa }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem } dt { color: #57606a } dd { margin: 0 }
 """
@@ -71,10 +71,16 @@ def _facts(report: Report) -> str:
 
 def _table(report: Report, section: str) -> str:
     measurements = report.section(section)
-    head = "".join(f"<th>{html.escape(column)}</th>" for column in COLUMNS)
-    rows = "\n".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells(measurement)) + "</tr>"
-        for measurement in measurements
+    columns, rows = cells(measurements)
+    sides = ["text" if column in LEFT else "number" for column in columns]
+    head = "".join(
+        f'<th class="{side}">{html.escape(column)}</th>' for side, column in zip(sides, columns, strict=True)
+    )
+    body = "\n".join(
+        "<tr>"
+        + "".join(f'<td class="{side}">{html.escape(cell)}</td>' for side, cell in zip(sides, row, strict=True))
+        + "</tr>"
+        for row in rows
     )
     title = f"<h2>{html.escape(SECTIONS[section])}</h2>\n<p>{html.escape(heading(measurements))}</p>"
-    return f'{title}\n<div class="wide"><table><tr>{head}</tr>\n{rows}\n</table></div>'
+    return f'{title}\n<div class="wide"><table><tr>{head}</tr>\n{body}\n</table></div>'

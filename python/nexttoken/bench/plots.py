@@ -33,6 +33,9 @@ def plots(report: Report) -> dict[str, str]:
     drawn: dict[str, str] = {}
     for title, section, draw in _PLOTS:
         measurements = report.section(section)
+        if section == "vocabulary":  # the table has its first point
+            names = {m.case for m in measurements}
+            measurements = [m for m in report.section("table") if m.case in names] + measurements
         figure = draw(measurements) if measurements else None
         if figure is not None:
             drawn[title] = svg(figure)
@@ -136,7 +139,9 @@ def _against_rivals(measurements: Sequence[Measurement]) -> Figure | None:
     axes = figure.add_subplot()
     height = 0.8 / len(rivals)
     for place, rival in enumerate(rivals):
-        found = {m.case: m.median_ns / ours[m.case].median_ns for m in measurements if m.solver == rival and m.case in ours}
+        found = {
+            m.case: m.median_ns / ours[m.case].median_ns for m in measurements if m.solver == rival and m.case in ours
+        }
         at = [index + (place - (len(rivals) - 1) / 2) * height for index, case in enumerate(cases) if case in found]
         widths = [found[case] for case in cases if case in found]
         axes.barh(at, widths, height * 0.9, color=_COLORS[(place + 1) % len(_COLORS)], label=rival)

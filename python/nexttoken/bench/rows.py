@@ -27,8 +27,8 @@ ROWS = 32
 TEMPERATURE, TOP_P = 0.8, 0.95
 """What the sizes of a nucleus are given for."""
 
-# Exponential tails make the weights a power law of the rank: above a scale of TEMPERATURE the head holds the mass, as in
-# a confident model, below it the bulk does.
+# Exponential tails make the weights a power law of the rank: above a scale of TEMPERATURE the head holds the mass, as
+# in a confident model, below it the bulk does.
 _SCALES = {"peaked": 1.25, "mid": 1.0}
 # Rows of one shape differ in how sure they are, as steps of one text do.
 _SPREAD = 0.04

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nexttoken.bench.kernels import Tick
 from nexttoken.bench.measurement import Measurement
@@ -14,20 +14,22 @@ from nexttoken.extras import require
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["COLUMNS", "SECTIONS", "cells", "heading", "markdown_table", "print_report", "progress_bar"]
+__all__ = ["LEFT", "SECTIONS", "by", "cells", "heading", "microseconds", "print_report", "progress_bar"]
 
 SECTIONS = {
     "table": "One row, one thread",
     "vocabulary": "Over the vocabulary",
-    "nucleus": "Over the size of the nucleus",
-    "batch": "Over the batch size",
+    "nucleus": "Full pipeline over the size of the nucleus",
+    "batch": "Full pipeline, mid rows, over the batch size",
     "step": "Sampler.step from Python, beyond the kernel",
     "rivals": "Beside others, one row, one thread",
     "decode": "A token's time",
 }
 """Titles, in the order of the tables."""
 
-COLUMNS = ("case", "by", "vocab", "nucleus", "µs", "10 to 90 %", "x one pass", "x its baseline")
+_COLUMNS = ("case", "by", "vocab", "nucleus", "µs", "10 to 90 %", "x one pass", "x base")
+LEFT = ("case", "by")
+_ALWAYS = (0, 4, 5, 6)
 
 
 @contextmanager
@@ -53,6 +55,7 @@ def progress_bar(steps: int) -> Iterator[Tick]:
 def print_report(report: Report, console: Console | None = None) -> None:
     """Print the sections of `report` as tables, then its notes."""
     require("rich", "bench")
+    from rich import box
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -62,11 +65,13 @@ def print_report(report: Report, console: Console | None = None) -> None:
         measurements = report.section(section)
         if not measurements:
             continue
-        table = Table(title=f"{title} ({heading(measurements)})", title_justify="left")
-        for column, text in enumerate(COLUMNS):
-            table.add_column(text, justify="left" if column < 2 else "right", no_wrap=column > 1)
-        for measurement in measurements:
-            table.add_row(*map(escape, cells(measurement)))
+        columns, rows = cells(measurements)
+        table = Table(box=box.SIMPLE)
+        for column in columns:
+            table.add_column(column, justify="left" if column in LEFT else "right", no_wrap=True)
+        for row in rows:
+            table.add_row(*map(escape, row))
+        console.print(f"\n[bold]{title}[/bold]: {heading(measurements)}", highlight=False)
         console.print(table)
     for note in report.notes:
         console.print(f"- {note}", markup=False, highlight=False)
@@ -77,36 +82,51 @@ def heading(measurements: Sequence[Measurement]) -> str:
     clocks = {"cpu": "CPU time", "wall": "wall time"}
     facts = [" and ".join(dict.fromkeys(clocks[m.clock] for m in measurements))]
     facts.append("caches swept" if measurements[0].cold else "row in cache")
+    makers, vocabs = ({by(m) for m in measurements}, {m.vocab for m in measurements})
+    facts += [f"by {makers.pop()}"] if len(makers) == 1 else []
+    facts += [f"vocabulary {vocabs.pop()}"] if len(vocabs) == 1 else []
     floors = sorted({round(m.floor_ns / 1e3, 1) for m in measurements})
     facts.append(f"one pass {floors[0]:g}" + (f" to {floors[-1]:g}" if len(floors) > 1 else "") + " µs")
     return ", ".join(facts)
 
 
-def cells(measurement: Measurement) -> list[str]:
-    """One row of a table."""
-    m = measurement
-    by = f"{m.solver}, {m.target}" if m.target else m.solver
+def by(measurement: Measurement) -> str:
+    """Who did it, on which CPU target."""
+    return f"{measurement.solver}, {measurement.target}" if measurement.target else measurement.solver
+
+
+def cells(measurements: Sequence[Measurement]) -> tuple[list[str], list[list[str]]]:
+    """A table's columns and rows; a column that says the same in each row, or nothing, is left out.
+
+    Returns
+    -------
+    columns : list of str
+        Titles; those in LEFT hold text, the others numbers.
+    rows : list of list of str
+        One for each measurement.
+    """
+    rows = [_row(m) for m in measurements]
+    told = [place for place, _ in enumerate(_COLUMNS) if place in _ALWAYS or len({row[place] for row in rows}) > 1]
+    return [_COLUMNS[place] for place in told], [[row[place] for place in told] for row in rows]
+
+
+def _row(m: Measurement) -> list[str]:
     varied = "" if m.to_baseline is None else f"{m.to_baseline:.2f}"
-    if m.threads > 1 and m.to_baseline:
+    if m.threads > 1 and m.to_baseline and m.section == "batch":
         varied = f"{1 / m.to_baseline:.2f} x rows/s"
     return [
         m.case,
-        by,
+        by(m),
         str(m.vocab),
         "" if m.nucleus is None else f"{m.nucleus:.0f}",
-        _microseconds(m.median_ns),
-        f"{_microseconds(m.p10_ns)} to {_microseconds(m.p90_ns)}",
+        microseconds(m.median_ns),
+        f"{microseconds(m.p10_ns)} to {microseconds(m.p90_ns)}",
         f"{m.ratio:.1f}",
         varied,
     ]
 
 
-def _microseconds(ns: float) -> str:
+def microseconds(ns: float) -> str:
+    """A time to three digits."""
     us = ns / 1e3
     return f"{us:.2f}" if abs(us) < 10 else f"{us:.1f}" if abs(us) < 100 else f"{us:,.0f}"
-
-
-def markdown_table(rows: Sequence[Sequence[Any]], head: Sequence[str]) -> str:
-    """A table for a page of documentation: the first column is text, the others are numbers."""
-    rule = ["---", *["---:"] * (len(head) - 1)]
-    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in [head, rule, *rows])

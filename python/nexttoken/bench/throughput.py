@@ -43,14 +43,14 @@ def measure_throughput(plan: Plan) -> list[Measurement]:
                 [floors] * plan.rounds,
                 None if count == 1 else times[1],
                 section="batch",
-                case=f"{case.name}, batch {batch}" + (f", {count} threads" if count > 1 else ""),
+                case=f"batch {batch}" + (f", {count} threads" if count > 1 else ""),
                 target=_core.active_target(),
                 vocab=workload.vocab,
                 batch=batch,
                 threads=count,
                 clock="wall",
                 nucleus=nucleus,
-                baseline=None if count == 1 else f"{case.name}, batch {batch}",
+                baseline=None if count == 1 else f"batch {batch}",
             )
             for count in threads
         ]

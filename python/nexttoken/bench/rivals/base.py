@@ -15,8 +15,8 @@ __all__ = ["Floats", "Rival", "RivalStep", "check_step"]
 
 Floats = npt.NDArray[np.float32]
 
-# Others add up to 262144 float32 numbers one after the other, so their cut falls a little off; more than this share of the
-# probability is a mistake in how the rival is used.
+# Others add up to 262144 float32 numbers one after the other, so their cut falls a little off; more than this share of
+# the probability is a mistake in how the rival is used.
 _ROUNDING = 1e-3
 
 
@@ -93,8 +93,8 @@ def check_step(rival: Rival, step: RivalStep, logits: Floats, options: Mapping[s
     far = different[np.abs(before[different] - cut) > _ROUNDING + whole[different]]
     if len(far):
         raise BenchmarkError(
-            f"{rival.name} must keep the {len(kept)} tokens that nexttoken keeps, got {len(theirs)}; {len(far)} of those "
-            f"that differ are not at the cut and have {whole[far].sum():.2g} of the probability"
+            f"{rival.name} must keep the {len(kept)} tokens that nexttoken keeps, got {len(theirs)}; {len(far)} of "
+            f"those that differ are not at the cut and have {whole[far].sum():.2g} of the probability"
         )
 
 

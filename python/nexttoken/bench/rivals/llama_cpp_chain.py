@@ -58,7 +58,7 @@ class _Chain:
 
 
 class _Candidates:
-    """The array that its samplers work in; one for all rows, so that it stays in the cache as a single sequence's does."""
+    """The array that its samplers work in: one for all rows, to stay in the cache as a single sequence's does."""
 
     def __init__(self, vocab: int) -> None:
         self.records = np.zeros(vocab, _CANDIDATE)
@@ -96,7 +96,9 @@ class LlamaCppChain:
     """Bias, penalties, top_k, temperature, top_p, draw: our order, so that the tokens kept can be compared."""
 
     name = "llama.cpp"
-    note = "llama.cpp: filling its candidate array is done by NumPy here, and counted, as its own loop counts in its step"
+    note = (
+        "llama.cpp: filling its candidate array is done by NumPy here, and counted, as its own loop counts in its step"
+    )
 
     def __init__(self) -> None:
         self._candidates: dict[int, _Candidates] = {}

@@ -1,8 +1,8 @@
 """torch, in the way of vLLM where it has no kernel of its own: a sort of the row, then an exponential race.
 
-Written from a description of what it computes: counts of the history at full width, the repetition penalty at full width
-even where it is 1, temperature, an ascending sort with its running sum masked and put back, softmax, and the largest of
-probabilities divided by exponential noise.
+Written from a description of what it computes: counts of the history at full width, the repetition penalty at full
+width even where it is 1, temperature, an ascending sort with its running sum masked and put back, softmax, and the
+largest of probabilities divided by exponential noise.
 """
 
 from __future__ import annotations
@@ -69,19 +69,19 @@ class _Step:
             logits = self._cut(logits)
         return logits.softmax(dim=-1, dtype=torch.float32)
 
-    @torch.inference_mode()
     def draw(self, logits: Floats) -> int:
-        if self.greedy:
-            return int(self._edited(torch.from_numpy(logits).unsqueeze(0)).argmax(dim=-1))
-        probs = self._probs(logits)
-        noise = torch.empty_like(probs).exponential_(generator=self.generator)
-        return int(probs.div_(noise).argmax(dim=-1))
+        with torch.inference_mode():
+            if self.greedy:
+                return int(self._edited(torch.from_numpy(logits).unsqueeze(0)).argmax(dim=-1))
+            probs = self._probs(logits)
+            noise = torch.empty_like(probs).exponential_(generator=self.generator)
+            return int(probs.div_(noise).argmax(dim=-1))
 
-    @torch.inference_mode()
     def kept(self, logits: Floats) -> npt.NDArray[np.int64]:
         if self.greedy:
             return np.array([self.draw(logits)])
-        return np.asarray(self._probs(logits)[0].nonzero().flatten().numpy(), np.int64)
+        with torch.inference_mode():
+            return np.asarray(self._probs(logits)[0].nonzero().flatten().numpy(), np.int64)
 
 
 class TorchAsVllm:

@@ -48,26 +48,26 @@ class _Step:
         scores: torch.Tensor = self.processors(self.input_ids, torch.from_numpy(logits).unsqueeze(0))
         return scores
 
-    @torch.inference_mode()
     def draw(self, logits: Floats) -> int:
-        scores = self._scores(logits)
-        if self.greedy:
-            return int(torch.argmax(scores, dim=-1))
-        return int(torch.multinomial(torch.nn.functional.softmax(scores, dim=-1), num_samples=1))
+        with torch.inference_mode():
+            scores = self._scores(logits)
+            if self.greedy:
+                return int(torch.argmax(scores, dim=-1))
+            return int(torch.multinomial(torch.nn.functional.softmax(scores, dim=-1), num_samples=1))
 
-    @torch.inference_mode()
     def kept(self, logits: Floats) -> npt.NDArray[np.int64]:
-        scores = self._scores(logits)
         if self.greedy:
-            return np.array([int(torch.argmax(scores, dim=-1))])
-        return np.asarray(torch.isfinite(scores[0]).nonzero().flatten().numpy(), np.int64)
+            return np.array([self.draw(logits)])
+        with torch.inference_mode():
+            scores = self._scores(logits)
+            return np.asarray(torch.isfinite(scores[0]).nonzero().flatten().numpy(), np.int64)
 
 
 class TransformersProcessors:
     """`generate`'s own objects in its own order, on one thread."""
 
     name = "transformers"
-    note = "transformers: has no presence or frequency penalty, so a repetition penalty stands in, for nexttoken's check too"
+    note = "transformers: has no presence or frequency penalty; a repetition penalty of 1.1 stands in for both"
 
     def adapted(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """With a repetition penalty in place of the two that it lacks."""
