@@ -12,7 +12,7 @@ from nexttoken import _core
 from nexttoken.bench.cases import Case, Workload, cases_named
 from nexttoken.bench.check import check_against_reference
 from nexttoken.bench.kernels import Tick, threads_used
-from nexttoken.bench.measurement import Measurement, measured
+from nexttoken.bench.measurement import KERNEL, Measurement, measured
 from nexttoken.bench.overhead import Stepper, clock_cost_ns
 from nexttoken.bench.rivals.base import Rival, RivalStep, check_step
 
@@ -22,8 +22,6 @@ CONTESTED: tuple[Case, ...] = tuple(
     cases_named("greedy", "temperature", "full, peaked", "full, mid", "full, flat", "full, top_k 40")
 )
 """What others can do as well."""
-
-KERNEL = "nexttoken, kernel"
 
 
 @dataclass(frozen=True)

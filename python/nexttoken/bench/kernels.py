@@ -147,13 +147,12 @@ def _nucleus_workloads(vocab: int, count: int) -> list[Workload]:
 
 def time_workloads(workloads: Sequence[Workload], section: str, plan: Plan, tick: Tick) -> list[Measurement]:
     """Check each workload, then time them all, interleaved: a round passes over the rows of each."""
-    prepared = []
     for workload in workloads:
         tick(f"{workload.case.name}, vocabulary {workload.vocab}")
         check_against_reference(workload, plan.checked_rows)
-        view, params = workload.prepared()
+    prepared = [workload.prepared() for workload in workloads]
+    for view, params in prepared:
         _core.time_rows(view, params, sweep=False)  # memory that is touched for the first time is slow
-        prepared.append((view, params))
     floors: dict[str, list[Times]] = {workload.case.name: [] for workload in workloads}
     kernels: dict[str, list[Times]] = {workload.case.name: [] for workload in workloads}
     for _ in range(plan.rounds):

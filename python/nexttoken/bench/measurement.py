@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Key", "Measurement", "measured"]
+__all__ = ["KERNEL", "Key", "Measurement", "measured"]
+
+KERNEL = "nexttoken, kernel"
+"""The solver of a measurement that is of the kernel alone, where `Sampler.step` is measured beside it."""
 
 Key = tuple[str, str, str, str, int, int, int, bool]
 

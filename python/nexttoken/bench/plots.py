@@ -15,22 +15,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plots", "svg"]
+__all__ = ["figures", "plots", "svg"]
 
 _COLORS = ("#1f6feb", "#d1690e", "#2da44e", "#8250df", "#bf3989", "#57606a")
 _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
 def plots(report: Report) -> dict[str, str]:
-    """All plots that the report has the numbers for.
+    """All plots that the report has the numbers for, as SVG elements by their titles."""
+    return {title: svg(figure) for title, figure in figures(report).items()}
 
-    Returns
-    -------
-    dict of str to str
-        Title and SVG.
-    """
+
+def figures(report: Report) -> dict[str, Figure]:
+    """All plots that the report has the numbers for, by their titles."""
     require("matplotlib", "bench")
-    drawn: dict[str, str] = {}
+    drawn: dict[str, Figure] = {}
     for title, section, draw in _PLOTS:
         measurements = report.section(section)
         if section == "vocabulary":  # the table has its first point
@@ -38,7 +37,7 @@ def plots(report: Report) -> dict[str, str]:
             measurements = [m for m in report.section("table") if m.case in names] + measurements
         figure = draw(measurements) if measurements else None
         if figure is not None:
-            drawn[title] = svg(figure)
+            drawn[title] = figure
     return drawn
 
 
@@ -129,7 +128,7 @@ def _over_batch(measurements: Sequence[Measurement]) -> Figure | None:
 def _against_rivals(measurements: Sequence[Measurement]) -> Figure | None:
     """How many times our own cost each rival takes."""
     ours = {m.case: m for m in measurements if m.solver == "nexttoken"}
-    rivals = list(dict.fromkeys(m.solver for m in measurements if m.solver != "nexttoken"))
+    rivals = list(dict.fromkeys(m.solver for m in measurements if not m.solver.startswith("nexttoken")))
     cases = [case for case in ours if any(m.case == case for m in measurements if m.solver in rivals)]
     if not rivals or not cases:
         return None
@@ -151,6 +150,7 @@ def _against_rivals(measurements: Sequence[Measurement]) -> Figure | None:
     axes.set_yticks(range(len(cases)), cases)
     axes.invert_yaxis()
     axes.set_xscale("log")
+    axes.set_xlim(left=min(0.5, *axes.get_xlim()[:1]))
     axes.set_xlabel("CPU time of a step from Python, in steps of nexttoken")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1.02, 1))
@@ -159,16 +159,18 @@ def _against_rivals(measurements: Sequence[Measurement]) -> Figure | None:
 
 def _token_time(measurements: Sequence[Measurement]) -> Figure | None:
     figure, axes = _axes("µs a token, wall time", "")
+    figure.set_size_inches(6.4, 1.8)
     parts = [m for m in measurements if m.baseline is not None]
     left = 0.0
     for color, m in zip(_COLORS * 2, parts, strict=False):
         width = max(0.0, m.median_ns / 1e3)
         axes.barh(0, width, left=left, color=color, label=f"{m.case}: {width:,.1f}")
         left += width
-    for place, m in enumerate(m for m in measurements if m.baseline is None):
-        axes.barh(place + 1, m.median_ns / 1e3, color="#d0d7de", label=f"{m.case}: {m.median_ns / 1e3:,.1f}")
-    axes.set_yticks([])
-    axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(0, -0.2), ncols=2)
+    wholes = [m for m in measurements if m.baseline is None]
+    for place, m in enumerate(wholes, 1):
+        axes.barh(place, m.median_ns / 1e3, color="#d0d7de")
+    axes.set_yticks(range(len(wholes) + 1), ["its parts", *(m.case for m in wholes)])
+    axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(0, -0.35), ncols=2)
     return figure
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nexttoken.bench.kernels import Tick
-from nexttoken.bench.measurement import Measurement
+from nexttoken.bench.measurement import KERNEL, Measurement
 from nexttoken.bench.report import Report
 from nexttoken.extras import require
 
@@ -22,7 +22,7 @@ SECTIONS = {
     "nucleus": "Full pipeline over the size of the nucleus",
     "batch": "Full pipeline, mid rows, over the batch size",
     "step": "Sampler.step from Python, beyond the kernel",
-    "rivals": "Beside others, one row, one thread",
+    "rivals": "µs a step beside others, one row, one thread",
     "decode": "A token's time",
 }
 """Titles, in the order of the tables."""
@@ -61,12 +61,14 @@ def print_report(report: Report, console: Console | None = None) -> None:
     from rich.table import Table
 
     console = console or Console()
+    if not console.is_terminal and console.width < 110:  # a file or a pipe, which has no width of its own
+        console = Console(width=110)
     for section, title in SECTIONS.items():
         measurements = report.section(section)
         if not measurements:
             continue
         columns, rows = cells(measurements)
-        table = Table(box=box.SIMPLE)
+        table = Table(box=box.SIMPLE, collapse_padding=True, pad_edge=False)
         for column in columns:
             table.add_column(column, justify="left" if column in LEFT else "right", no_wrap=True)
         for row in rows:
@@ -105,9 +107,31 @@ def cells(measurements: Sequence[Measurement]) -> tuple[list[str], list[list[str
     rows : list of list of str
         One for each measurement.
     """
+    if measurements[0].section == "rivals":
+        return _side_by_side(measurements)
     rows = [_row(m) for m in measurements]
     told = [place for place, _ in enumerate(_COLUMNS) if place in _ALWAYS or len({row[place] for row in rows}) > 1]
     return [_COLUMNS[place] for place in told], [[row[place] for place in told] for row in rows]
+
+
+def _side_by_side(measurements: Sequence[Measurement]) -> tuple[list[str], list[list[str]]]:
+    """A column for each solver: its time, and how many times our own it is."""
+    cases = list(dict.fromkeys(m.case for m in measurements))
+    solvers = list(dict.fromkeys(m.solver for m in measurements))
+    found = {(m.case, m.solver): m for m in measurements}
+    rows = []
+    for case in cases:
+        row = [case]
+        for solver in solvers:
+            m = found.get((case, solver))
+            times = "" if m is None or m.to_baseline is None or solver == KERNEL else f" ({_times(m.to_baseline)})"
+            row.append("" if m is None else microseconds(m.median_ns) + times)
+        rows.append(row)
+    return ["case", *("kernel" if solver == KERNEL else solver for solver in solvers)], rows
+
+
+def _times(factor: float) -> str:
+    return f"{factor:.1f}x" if factor < 10 else f"{factor:,.0f}x"
 
 
 def _row(m: Measurement) -> list[str]:
