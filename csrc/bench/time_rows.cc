@@ -1,11 +1,11 @@
 #include "time_rows.h"
 
 #include <time.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -19,7 +19,7 @@ namespace nexttoken {
 namespace {
 
 constexpr size_t kCacheLine = 64;
-// Where the C library does not tell, or a virtual machine tells too little.
+// Where the system does not tell, or a virtual machine tells too little.
 constexpr size_t kLeastSweepBytes = size_t{64} << 20;
 
 uint64_t ThreadNanoseconds() {
@@ -69,20 +69,21 @@ class AlignedBuffer {
 class Sweeper {
  public:
   explicit Sweeper(bool on) : bytes_(on ? Bytes() : 0), lines_(std::max(bytes_, kCacheLine)) {
-    std::memset(lines_.As<char>(), 0, bytes_);
+    std::memset(lines_.As<char>(), 1, bytes_);  // pages of their own, not all the one of zeros
   }
   void operator()() {
-    volatile char* lines = lines_.As<char>();
-    for (size_t at = 0; at < bytes_; at += kCacheLine) lines[at] = static_cast<char>(lines[at] + 1);
+    const volatile char* lines = lines_.As<char>();
+    for (size_t at = 0; at < bytes_; at += kCacheLine) static_cast<void>(lines[at]);
   }
 
  private:
   static size_t Bytes() {
-    size_t last_level = 0;
-#if defined(_SC_LEVEL3_CACHE_SIZE)
-    last_level = static_cast<size_t>(std::max(0l, sysconf(_SC_LEVEL3_CACHE_SIZE)));
-#endif
-    return std::max(kLeastSweepBytes, 2 * last_level);
+    // What one core can reach; sysconf() may tell the sum over a machine of which this is a part. Eight times that,
+    // because caches hold on to some of their lines while others stream by: after twice the size, part of a row is
+    // left.
+    size_t kibibytes = 0;
+    std::ifstream("/sys/devices/system/cpu/cpu0/cache/index3/size") >> kibibytes;
+    return std::max(kLeastSweepBytes, 8 * (kibibytes << 10));
   }
   size_t bytes_;
   AlignedBuffer lines_;

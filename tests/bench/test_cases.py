@@ -9,8 +9,9 @@ import nexttoken
 from nexttoken import _core, reference
 from nexttoken.bench.cases import CASES, Case, Workload, cases_named
 from nexttoken.bench.check import check_against_reference
-from nexttoken.bench.kernels import Plan, count_steps, measure_kernels
+from nexttoken.bench.kernels import Plan, count_steps, measure_kernels, time_workloads
 from nexttoken.bench.overhead import Stepper
+from nexttoken.bench.table import heading
 from nexttoken.exceptions import BenchmarkError
 
 VOCAB = 1000
@@ -62,6 +63,18 @@ def test_nothing_is_timed_that_failed_its_check(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(BenchmarkError):
         measure_kernels(Plan(vocabularies=[VOCAB], rounds=1, rows=4))
     assert not timed
+
+
+def test_caches_are_swept_where_asked() -> None:
+    workload = Workload(cases_named("greedy")[0], 100_000, 5)
+    warm, cold = (
+        time_workloads([workload], "table", Plan(rounds=1, cold=cold, checked_rows=1), lambda _: None)[0]
+        for cold in (False, True)
+    )
+    assert (warm.cold, cold.cold) == (False, True)
+    assert cold.floor_ns > 1.2 * warm.floor_ns
+    assert "caches swept" in heading([cold])
+    assert "row in cache" in heading([warm])
 
 
 def test_a_stepper_starts_each_row_from_its_own_state() -> None:

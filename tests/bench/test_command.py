@@ -42,13 +42,6 @@ def test_kernels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "unchanged within the noise" in run(capsys, "compare", str(files[0]), str(files[0]))
 
 
-def test_cold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "cold.json"
-    out = run(capsys, "kernels", "--quick", "--vocab", "1000", "--rounds", "1", "--cold", "--json", str(path))
-    assert "caches swept" in out
-    assert {m.cold for m in read_report(path).section("table")} == {True}
-
-
 def test_rivals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "r.json"
     words = ("--quick", "--vocab", "2000", "--only", "numpy")

@@ -123,7 +123,7 @@ def _kernels(arguments: argparse.Namespace) -> int:
         if target not in nexttoken.targets():
             raise ParameterError(f"target must be all or one of {', '.join(nexttoken.targets())}, got {target!r}")
     facts: dict[str, Any] = {"targets": tuple(targets), "cold": arguments.cold, "threads": arguments.threads}
-    rounds = arguments.rounds or (3 if arguments.quick else 5 if arguments.cold else 25)
+    rounds = arguments.rounds or (3 if arguments.quick else 3 if arguments.cold else 25)
     if arguments.quick:
         plan = Plan.quick(arguments.vocab, rounds=rounds, **facts)
     else:
