@@ -8,8 +8,10 @@
 
 #include <limits.h> /* for __GLIBC__ */
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__GLIBC__)
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__has_attribute)
+#if __has_attribute(target_clones)
 __attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
 #endif
 float nexttoken_one_pass_max(const float* values, size_t count) {
   float best = values[0];

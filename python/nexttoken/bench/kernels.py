@@ -15,7 +15,7 @@ from nexttoken.bench.check import check_against_reference
 from nexttoken.bench.measurement import Measurement, measured
 from nexttoken.bench.rows import ROWS, laplace_rows
 
-__all__ = ["Plan", "Tick", "count_steps", "forced_target", "measure_kernels", "one_thread", "time_workloads"]
+__all__ = ["Plan", "Tick", "count_steps", "forced_target", "measure_kernels", "threads_used", "time_workloads"]
 
 Times = npt.NDArray[np.float64]
 Tick = Callable[[str], None]
@@ -84,11 +84,6 @@ def threads_used(count: int) -> Iterator[None]:
         yield
     finally:
         _core.set_num_threads(before)
-
-
-def one_thread() -> object:
-    """A context in which calls use the calling thread alone: its clock sees no other."""
-    return threads_used(1)
 
 
 def count_steps(plan: Plan) -> int:
