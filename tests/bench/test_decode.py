@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from nexttoken.bench import decode
 from nexttoken.bench.decode import Decoding, count_steps, measure_decode
 from nexttoken.exceptions import BenchmarkError
 from nexttoken.runtimes.scripted import ScriptedRuntime
@@ -53,3 +54,19 @@ def test_an_answer_that_changes_is_refused() -> None:
 def test_tokens_must_fit(tokens: int) -> None:
     with pytest.raises(BenchmarkError, match=rf"tokens must be in \[2, 14\] with this prompt and model, got {tokens}"):
         measure_decode(ScriptedRuntime(["Hi"], context_length=16), Decoding(PROMPT, tokens=tokens))
+
+
+def test_what_measuring_costs_is_not_our_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    timed = decode._timed
+
+    def dear(sampler: Any, *arguments: Any) -> Any:
+        result = timed(sampler, *arguments)
+        if not sampler._has_text:  # the sampler that only measuring has; its own interval is over
+            time.sleep(0.003)
+        return result
+
+    monkeypatch.setattr(decode, "_timed", dear)
+    runtime = ScriptedRuntime(["An answer that goes on for a while."])
+    results = {m.case: m for m in measure_decode(runtime, Decoding(PROMPT, tokens=12, rounds=1))}
+    assert results["our loop"].median_ns < 1e6
+    assert results["token"].median_ns < 2e6

@@ -22,6 +22,7 @@ VOCABULARIES = (128256, 32000, 151936, 262144)
 FULL: Mapping[str, Any] = {"temperature": 0.8, "top_p": 0.95}
 _SEED = 5
 _BIASED, _SAID = 20, 512
+_PER_ROW = ("seed", "logit_bias", "output_token_ids")
 
 
 @dataclass(frozen=True)
@@ -116,21 +117,14 @@ class Workload:
 
     def of_row(self, row: int) -> dict[str, Any]:
         """The options of one row alone, as `nexttoken.sample` and the reference take them."""
-        lists = ("seed", "logit_bias", "output_token_ids")
-        return {name: value[row] if name in lists else value for name, value in self.options.items()}
+        return {name: value[row] if name in _PER_ROW else value for name, value in self.options.items()}
 
     def prepared(self, rows: slice = slice(None)) -> tuple[_core.Logits, _core.BatchParams]:
         """Logits and parameters of some rows, as the core takes them."""
-        chosen = range(self.count)[rows]
-        each = [self.of_row(row) for row in chosen]
-        options = {
-            name: [one[name] for one in each]
-            for name in ("seed", "logit_bias", "output_token_ids")
-            if each and name in each[0]
-        }
-        given = {name: parameter.default for name, parameter in inspect.signature(ops.sample).parameters.items()}
+        options = {name: value[rows] if name in _PER_ROW else value for name, value in self.options.items()}
+        defaults = {name: parameter.default for name, parameter in inspect.signature(ops.sample).parameters.items()}
         view = _core.Logits(self.logits[rows])
-        return view, ops.prepare(view, given | self.options | options)[0]
+        return view, ops.prepare(view, defaults | options)[0]
 
     def nucleus(self) -> float | None:
         """The median number of tokens that a draw chooses from; None where nothing is cut."""

@@ -13,7 +13,7 @@ from nexttoken.bench.cases import Case, Workload, cases_named
 from nexttoken.bench.check import check_against_reference
 from nexttoken.bench.kernels import Tick, threads_used
 from nexttoken.bench.measurement import KERNEL, Measurement, measured
-from nexttoken.bench.overhead import Stepper, clock_cost_ns
+from nexttoken.bench.overhead import Stepper, clock_cost_ns, row_in_cache
 from nexttoken.bench.rivals.base import Rival, RivalStep, check_step
 
 __all__ = ["CONTESTED", "Contest", "count_steps", "measure_rivals"]
@@ -66,7 +66,7 @@ def _time_case(workload: Workload, rivals: Sequence[Rival], contest: Contest, ti
     floors: list[list[float]] = []
     times: dict[str, list[list[float]]] = {name: [] for name in ("nexttoken", KERNEL, *steps)}
     clock, cost = time.thread_time_ns, clock_cost_ns(time.thread_time_ns)
-    scratch = np.empty(workload.vocab, np.float32)
+    scratch = row_in_cache(workload.vocab)
     for number in range(contest.rounds):
         tick(f"{workload.case.name}: round {number + 1} of {contest.rounds}")
         floors.append([])
