@@ -10,7 +10,7 @@ from nexttoken import _core, reference
 from nexttoken.bench.cases import CASES, Case, Workload, cases_named
 from nexttoken.bench.check import check_against_reference
 from nexttoken.bench.kernels import Plan, count_steps, measure_kernels, time_workloads
-from nexttoken.bench.overhead import Stepper
+from nexttoken.bench.overhead import Stepper, measure_overhead
 from nexttoken.bench.table import heading
 from nexttoken.exceptions import BenchmarkError
 
@@ -104,3 +104,9 @@ def test_all_that_a_plan_asks_for_is_measured() -> None:
     assert table["full, flat"].median_ns > table["greedy"].median_ns
     assert table["bfloat16, flat"].to_baseline is not None
     assert [(m.batch, m.threads) for m in results if m.section == "batch"] == [(1, 1), (2, 1), (2, 2)]
+
+
+def test_overhead_is_of_a_sampler_that_draws_what_the_kernel_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Stepper, "time", lambda self, row, clock: (5000, -7))
+    with pytest.raises(BenchmarkError, match=r"Sampler.step must draw the kernel's tokens .*, got \[-7, -7\]"):
+        measure_overhead(Plan(vocabularies=[VOCAB], rounds=1, rows=2))

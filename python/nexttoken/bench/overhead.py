@@ -92,21 +92,22 @@ def _beyond_the_kernel(workload: Workload, rounds: int) -> Measurement:
     stepper = Stepper(workload)
     clock = time.thread_time_ns
     cost = clock_cost_ns(clock)
+    view, params = workload.prepared()
     beyond, floors = [], []
     for _ in range(rounds):
-        for row in range(workload.count):
-            times, tokens, _ = _core.time_rows(*workload.prepared(slice(row, row + 1)), sweep=False)
-            interval, token = stepper.time(row, clock)
-            if token != tokens[0, 0]:
-                raise BenchmarkError(
-                    f"Sampler.step must draw the kernel's token {tokens[0, 0]}, got {token}, row {row}"
-                )
-            beyond.append(interval - cost - float(times[0, 1]))
-            floors.append(float(times[0, 0]))
-    shape = (rounds, workload.count)
+        # All rows by the kernel, then all by the sampler: the branch predictor knows a row that it has just seen.
+        times, tokens, _ = _core.time_rows(view, params, sweep=False)
+        steps = [stepper.time(row, clock) for row in range(workload.count)]
+        drawn = [token for _, token in steps]
+        if drawn != tokens[:, 0].tolist():
+            raise BenchmarkError(f"Sampler.step must draw the kernel's tokens {tokens[:, 0].tolist()}, got {drawn}")
+        beyond.append(
+            [interval - cost - float(kernel) for (interval, _), kernel in zip(steps, times[:, 1], strict=True)]
+        )
+        floors.append(times[:, 0].astype(np.float64))
     return measured(
-        np.reshape(beyond, shape),
-        np.reshape(floors, shape),
+        beyond,
+        floors,
         section="step",
         case=workload.case.name,
         target=_core.active_target(),
