@@ -60,8 +60,9 @@ def svg(figure: Figure, *, standalone: bool = False) -> str:
     text = out.getvalue()
     if standalone:
         return re.sub(r"<!DOCTYPE[^>]*>\s*", "", text)
-    element = text[text.index("<svg") :]
-    return re.sub(r' (xmlns(:\w+)?|version|width|height)="[^"]*"', "", element, count=5)
+    tag, _, content = text[text.index("<svg") :].partition(">")
+    # Inside a page, HTML knows the namespaces, and the style says how wide.
+    return re.sub(r' (xmlns(:\w+)?|version|width|height)="[^"]*"', "", tag) + ">" + content
 
 
 def _axes(x: str, y: str) -> tuple[Figure, Axes]:
