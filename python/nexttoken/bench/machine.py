@@ -13,6 +13,8 @@ from nexttoken import build_info
 
 __all__ = ["commit", "machine", "versions"]
 
+# What a run of benchmarks writes itself.
+_NOT_CODE = (":(exclude,top)benchmarks/results", ":(exclude,top)docs", ":(exclude,top)README.md")
 _PACKAGES = ("numpy", "ml_dtypes", "torch", "transformers", "llama-cpp-python", "matplotlib", "rich")
 
 
@@ -43,11 +45,13 @@ def versions() -> dict[str, str]:
 
 def commit() -> str | None:
     """The commit of the checkout that this package lies in, with ``-dirty`` for changed files; None elsewhere."""
-    folder = Path(__file__).resolve().parent
-    if not any((parent / ".git").exists() for parent in folder.parents):
+    module = Path(__file__).resolve()
+    folder = module.parent
+    # Tracked there: a virtual environment may lie in the checkout of something else.
+    if _git(folder, "ls-files", "--error-unmatch", module.name) is None:
         return None
     described = _git(folder, "describe", "--always", "--abbrev=12", "--exclude=*")
-    changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":/", *_NOT_CODE)
     return None if not described else described + ("-dirty" if changed else "")
 
 
