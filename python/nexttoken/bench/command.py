@@ -25,8 +25,8 @@ _HIDES = {
         "Batches are in wall time: another program on the same cores slows them.",
     ],
     "rivals": [
-        "Everyone is called from Python and timed by the calling thread's clock; interleaved, each finds the others' "
-        "data in the caches.",
+        "Everyone is called from Python and timed by the calling thread's clock, in turns of a few rows each; the "
+        "first call of a turn, which finds the others' data in the caches, is not timed.",
     ],
     "decode": [
         "Text is a step with token bytes less one without; our loop is what is left of a token.",
@@ -74,7 +74,7 @@ def add_parser(commands: Any) -> None:
     compare.add_argument("before", metavar="BEFORE.json")
     compare.add_argument("after", metavar="AFTER.json")
     compare.add_argument(
-        "--tolerance", type=float, metavar="X", help="least relative change that counts (default: 0.05)"
+        "--tolerance", type=float, metavar="X", help="least relative change that counts (default: 0.1)"
     )
 
 

@@ -19,7 +19,7 @@ __all__ = ["TOLERANCE", "Change", "Comparison", "compare_reports", "describe"]
 
 Verdict = Literal["slower", "faster", "same", "not judged"]
 
-TOLERANCE = 0.05
+TOLERANCE = 0.1
 """The share by which the same build differs from itself between runs, whatever the spread within one."""
 
 

@@ -14,7 +14,7 @@ from nexttoken.bench.check import check_against_reference
 from nexttoken.bench.kernels import Tick, threads_used
 from nexttoken.bench.measurement import KERNEL, Measurement, measured
 from nexttoken.bench.overhead import Stepper, clock_cost_ns, row_in_cache
-from nexttoken.bench.rivals.base import Rival, RivalStep, check_step
+from nexttoken.bench.rivals.base import Rival, check_step
 
 __all__ = ["CONTESTED", "Contest", "count_steps", "measure_rivals"]
 
@@ -22,6 +22,12 @@ CONTESTED: tuple[Case, ...] = tuple(
     cases_named("greedy", "temperature", "full, peaked", "full, mid", "full, flat", "full, top_k 40")
 )
 """What others can do as well."""
+
+Interval = Callable[[int], float]
+"""Takes the step of a row, and the time it takes in ns."""
+
+# Rows that each has in turn: enough to be at one's best, and few, so that a machine that slows down does so for all.
+_TURN = 8
 
 
 @dataclass(frozen=True)
@@ -40,10 +46,11 @@ def count_steps(contest: Contest) -> int:
 
 
 def measure_rivals(contest: Contest, rivals: Sequence[Rival], tick: Tick = lambda _: None) -> list[Measurement]:
-    """Each case by everyone, row by row: the floor, our kernel, `Sampler.step`, then each rival.
+    """Each case by everyone, in turns of a few rows: the floor and our kernel, `Sampler.step`, then each rival.
 
-    Everyone finds the row freshly copied into the same place, so in the cache, and is called from Python and timed by
-    the clock of the calling thread, less the clock's own cost. Our kernel alone is measured as in ``bench kernels``.
+    Everyone finds the row freshly copied into place, so in the cache, and is called from Python and timed by the clock
+    of the calling thread, less the clock's own cost. Our kernel alone is measured as in ``bench kernels``. The first
+    call of a turn finds the others' data in the caches, and is not timed.
 
     Raises
     ------
@@ -61,32 +68,29 @@ def measure_rivals(contest: Contest, rivals: Sequence[Rival], tick: Tick = lambd
 
 
 def _time_case(workload: Workload, rivals: Sequence[Rival], contest: Contest, tick: Tick) -> list[Measurement]:
-    stepper = Stepper(workload)
-    steps = {rival.name: _prepared(rival, workload, contest.checked_rows) for rival in rivals}
+    clock = time.thread_time_ns
+    players: dict[str, Interval] = {"nexttoken": _our_step(workload, clock)}
+    players |= {rival.name: _rival_step(rival, workload, contest.checked_rows, clock) for rival in rivals}
     floors: list[list[float]] = []
-    times: dict[str, list[list[float]]] = {name: [] for name in ("nexttoken", KERNEL, *steps)}
-    clock, cost = time.thread_time_ns, clock_cost_ns(time.thread_time_ns)
-    scratch = row_in_cache(workload.vocab)
+    times: dict[str, list[list[float]]] = {name: [] for name in (KERNEL, *players)}
     for number in range(contest.rounds):
         tick(f"{workload.case.name}: round {number + 1} of {contest.rounds}")
         floors.append([])
-        for name in times:
-            times[name].append([])
-        for row in range(workload.count):
-            both, _, _ = _core.time_rows(*workload.prepared(slice(row, row + 1)), sweep=False)
-            floors[-1].append(float(both[0, 0]))
-            times[KERNEL][-1].append(float(both[0, 1]))
-            # Another row: the branch predictor knows the one that the kernel has just read.
-            other = (row + workload.count // 2) % workload.count
-            times["nexttoken"][-1].append(stepper.time(other, clock)[0] - cost)
-            for name, of_rows in steps.items():
-                np.copyto(scratch, workload.logits[row])
-                times[name][-1].append(_interval(of_rows[row], scratch, clock) - cost)
+        for intervals in times.values():
+            intervals.append([])
+        for start in range(0, workload.count, _TURN):
+            turn = range(start, min(start + _TURN, workload.count))
+            floor, kernel = _kernel_turn(workload, turn)
+            floors[-1] += floor
+            times[KERNEL][-1] += kernel
+            for name, interval in players.items():
+                interval(turn[0] - 1)
+                times[name][-1] += [interval(row) for row in turn]
     return [
         measured(
-            np.asarray(intervals, np.float64),
-            np.asarray(floors, np.float64),
-            None if name == "nexttoken" else np.asarray(times["nexttoken"], np.float64),
+            times[name],
+            floors,
+            None if name == "nexttoken" else times["nexttoken"],
             section="rivals",
             case=workload.case.name,
             solver=name,
@@ -95,23 +99,36 @@ def _time_case(workload: Workload, rivals: Sequence[Rival], contest: Contest, ti
             nucleus=workload.nucleus() if name == "nexttoken" else None,
             baseline=None if name == "nexttoken" else workload.case.name,
         )
-        for name, intervals in times.items()
+        for name in ("nexttoken", KERNEL, *(rival.name for rival in rivals))
     ]
 
 
-def _prepared(rival: Rival, workload: Workload, checked_rows: int) -> list[RivalStep]:
-    """The rival's step for each row; the first ones are checked, and all have run once before they are timed."""
+def _kernel_turn(workload: Workload, turn: range) -> tuple[list[float], list[float]]:
+    _core.time_rows(*workload.prepared(slice(turn[-1], turn[-1] + 1)), sweep=False)
+    times, _, _ = _core.time_rows(*workload.prepared(slice(turn[0], turn[-1] + 1)), sweep=False)
+    return times[:, 0].astype(float).tolist(), times[:, 1].astype(float).tolist()
+
+
+def _our_step(workload: Workload, clock: Callable[[], int]) -> Interval:
+    stepper, cost = Stepper(workload), clock_cost_ns(clock)
+    # Half of the rows away: the branch predictor knows those that the kernel has just read.
+    return lambda row: float(stepper.time((row + workload.count // 2) % workload.count, clock)[0] - cost)
+
+
+def _rival_step(rival: Rival, workload: Workload, checked_rows: int, clock: Callable[[], int]) -> Interval:
+    """The rival's step, prepared for each row; the first ones are checked."""
     steps = []
     for row in range(workload.count):
         options = rival.adapted(workload.of_row(row))
-        step = rival.prepare(options, workload.vocab)
+        steps.append(rival.prepare(options, workload.vocab))
         if row < checked_rows:
-            check_step(rival, step, workload.logits[row], options)
-        steps.append(step)
-    return steps
+            check_step(rival, steps[-1], workload.logits[row], options)
+    scratch, cost = row_in_cache(workload.vocab), clock_cost_ns(clock)
 
+    def interval(row: int) -> float:
+        np.copyto(scratch, workload.logits[row])  # afresh: a rival may write into it
+        start = clock()
+        steps[row].draw(scratch)
+        return float(clock() - start - cost)
 
-def _interval(step: RivalStep, logits: np.ndarray, clock: Callable[[], int]) -> int:
-    start = clock()
-    step.draw(logits)
-    return clock() - start
+    return interval

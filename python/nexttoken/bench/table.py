@@ -83,7 +83,8 @@ def heading(measurements: Sequence[Measurement]) -> str:
     """What the rows of a table have in common."""
     clocks = {"cpu": "CPU time", "wall": "wall time"}
     facts = [" and ".join(dict.fromkeys(clocks[m.clock] for m in measurements))]
-    facts.append("caches swept" if measurements[0].cold else "row in cache")
+    if measurements[0].clock == "cpu":  # else rows are where they were
+        facts.append("caches swept" if measurements[0].cold else "row in cache")
     makers, vocabs = ({by(m) for m in measurements}, {m.vocab for m in measurements})
     facts += [f"by {makers.pop()}"] if len(makers) == 1 else []
     facts += [f"vocabulary {vocabs.pop()}"] if len(vocabs) == 1 else []
