@@ -5,11 +5,11 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
 
-CORE := pyproject.toml constraints.txt CMakeLists.txt $(wildcard cmake/*) $(shell find csrc -type f)
+CORE := pyproject.toml constraints.txt CMakeLists.txt $(wildcard cmake/* benchmarks/floor/*) $(shell find csrc -type f)
 # C++ of ours, without vendored headers.
-CXX_OURS = $(shell find csrc tests/cpp tests/cuda -name '*.h' -o -name '*.cc' -o -name '*.cu' | grep -v third_party)
+CXX_OURS = $(shell find csrc tests/cpp tests/cuda benchmarks/floor -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.c' | grep -v third_party)
 
-.PHONY: run test test-all test-slow test-cpp lint format stubs bench golden model build-cuda gpu-check clean help
+.PHONY: run test test-all test-slow test-cpp lint format stubs bench bench-results bench-docs golden model build-cuda gpu-check clean help
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -54,10 +54,22 @@ lint: $(VENV)/.lint  ## Formatting, ruff, mypy (strict), stubs
 	$(BIN)/python -m pybind11_stubgen nexttoken._core -o $(VENV)/stubs > /dev/null
 	diff -u python/nexttoken/_core.pyi $(VENV)/stubs/nexttoken/_core.pyi  # differs: make stubs
 
-bench: $(VENV)/.bench  ## Time one step beside one pass over the row and NumPy; prints the table of docs/performance.md
+# CPU time of the thread: another program on the machine does not count.
+bench: $(VENV)/.suite  ## Check, then time, each operation, with rivals where installed (pytest-benchmark)
 	mkdir -p build
-	$(BIN)/python -m pytest -q benchmarks/bench_sample.py --benchmark-json=build/bench.json
-	$(BIN)/python benchmarks/table.py build/bench.json
+	$(BIN)/python -m pytest -q -p no:xdist -o python_files='bench_*.py' benchmarks --benchmark-timer=time.thread_time \
+	  --benchmark-columns=median,iqr,rounds --benchmark-sort=name --benchmark-json=build/bench.json
+
+bench-results: $(VENV)/.rivals  ## Measure what docs/performance.md shows, with all rivals (compiles llama.cpp: ten minutes)
+	mkdir -p benchmarks/results
+	$(BIN)/nexttoken bench kernels --target all --json benchmarks/results/kernels.json
+	$(BIN)/nexttoken bench rivals --json benchmarks/results/rivals.json
+	$(BIN)/nexttoken bench decode --json benchmarks/results/decode.json
+	$(MAKE) bench-docs
+
+bench-docs: $(VENV)/.test  ## Write tables and charts from benchmarks/results, and say which targets are met
+	$(BIN)/python benchmarks/write_docs.py
+	-$(BIN)/python benchmarks/against_targets.py
 
 format: $(VENV)/.lint  ## Format Python and C++
 	$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
@@ -107,6 +119,6 @@ $(BIN)/python:
 	$(PIP) --upgrade pip
 
 # What each verb needs installed. The package is editable: a change of Python needs no new install, a change of the core does.
-$(VENV)/.chat $(VENV)/.test $(VENV)/.lint $(VENV)/.bench $(VENV)/.transformers: $(VENV)/.%: $(CORE) | $(BIN)/python
+$(VENV)/.chat $(VENV)/.test $(VENV)/.lint $(VENV)/.suite $(VENV)/.rivals $(VENV)/.transformers: $(VENV)/.%: $(CORE) | $(BIN)/python
 	$(PIP) -e '.[$*]'
 	@touch $@

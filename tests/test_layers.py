@@ -33,7 +33,13 @@ ALLOWED = {
     "runtimes.numpy_llama": ("runtimes.base", "runtimes.llama_weights", "runtimes.model_files", "text", "extras"),
     "models": (),
     "chat": ("engine", "text", "params", "runtimes", "models", "extras", "ops"),
-    "cli": ("chat", "extras", "models", "runtimes"),
+    "cli": ("chat", "extras", "models", "runtimes", "bench.command"),
+    # Benchmarks look at every layer from above; nothing but the command line knows them.
+    "bench": ("bench", "_core", "ops", "params", "sampler", "extras"),
+    "bench.command": ("bench", "extras", "chat", "targets"),
+    # A benchmark checks its result against the definition before it times anything.
+    "bench.check": ("bench", "_core", "reference"),
+    "bench.decode": ("bench", "_core", "engine", "params", "sampler", "runtimes.base"),
     "__main__": ("cli",),
     "__init__": ("_core", "ops", "params", "sampler", "chat"),
 }
@@ -70,18 +76,21 @@ def test_imports(name: str) -> None:
     for imported in imports_of_ours(MODULES[name]):
         allowed = imported == "exceptions" or imported.split(".")[0] == rule.rstrip(".").split(".")[0] == "chat"
         allowed = allowed or any(imported == a or imported.startswith(a + ".") for a in ALLOWED[rule])
-        allowed = allowed or (name == "cli" and imported in public)
+        allowed = allowed or (name in ("cli", "bench.machine") and imported in public)
         assert allowed, f"{name} imports nexttoken.{imported}; it may import {ALLOWED[rule]}"
 
 
 def test_nothing_shipped_imports_the_reference_or_the_tests() -> None:
+    importers = {name for name, path in MODULES.items() if "reference" in imports_of_ours(path)}
+    assert importers == {"bench.check"}, "on no path of an answer: benchmarks check before they time"
     for name, path in MODULES.items():
         for imported in imports_of_ours(path):
-            assert imported.split(".")[0] not in ("reference", "tests", "benchmarks"), name
+            assert imported.split(".")[0] not in ("tests", "benchmarks"), name
+            assert imported.split(".")[0] != "bench" or name.split(".")[0] in ("bench", "cli"), name
 
 
 CORE_SOURCES = [
-    path for folder in ("include", "cpu", "text") for path in sorted((ROOT / "csrc" / folder).rglob("*.[hc]*"))
+    path for folder in ("include", "cpu", "text", "bench") for path in sorted((ROOT / "csrc" / folder).rglob("*.[hc]*"))
 ]
 
 
@@ -100,9 +109,27 @@ def run_python(code: str) -> str:
 
 
 def test_import_needs_numpy_alone_and_is_quiet() -> None:
-    heavy = ["openai", "pydantic", "tokenizers", "safetensors", "jinja2", "torch", "transformers", "starlette"]
+    heavy = [
+        "openai",
+        "pydantic",
+        "tokenizers",
+        "safetensors",
+        "jinja2",
+        "torch",
+        "transformers",
+        "starlette",
+        "rich",
+        "matplotlib",
+        "ml_dtypes",
+    ]
     code = f"import sys, nexttoken; print([m for m in {heavy!r} if m in sys.modules])"
     assert run_python(code) == "[]\n"
+
+
+def test_the_command_line_loads_no_benchmark_before_it_is_asked_for_one() -> None:
+    heavy = ["rich", "matplotlib", "nexttoken.bench.kernels", "nexttoken.reference"]
+    code = f"import sys, nexttoken.cli as c; c.main(['info']); print([m for m in {heavy!r} if m in sys.modules])"
+    assert run_python(code).splitlines()[-1] == "[]"
 
 
 def test_import_is_quick() -> None:

@@ -6,6 +6,7 @@
 
 namespace nexttoken {
 
+void BindBench(pybind11::module_& module);
 void BindSample(pybind11::module_& module);
 void BindSampler(pybind11::module_& module);
 void BindText(pybind11::module_& module);

@@ -58,4 +58,5 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
   BindSample(module);
   BindSampler(module);
   BindText(module);
+  BindBench(module);  // after the families whose types it takes
 }

@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['BatchParams', 'Logits', 'Request', 'Sampler', 'StopAutomaton', 'TextStream', 'active_target', 'build_info', 'distribution', 'num_threads', 'sample', 'set_num_threads', 'set_target', 'targets']
+__all__: list[str] = ['BatchParams', 'Logits', 'Request', 'Sampler', 'StopAutomaton', 'TextStream', 'active_target', 'build_info', 'distribution', 'num_threads', 'sample', 'set_num_threads', 'set_target', 'targets', 'time_one_pass_max', 'time_rows']
 class Logits:
     """
     A borrowed view of a caller's logits: [batch_size, vocab_size].
@@ -118,3 +118,12 @@ def set_target(name: str) -> None:
     ...
 def targets() -> list[str]:
     ...
+def time_one_pass_max(logits: Logits, *, sweep: bool) -> numpy.typing.NDArray[numpy.uint64]:
+    """
+    CPU time in ns [batch] of the one-pass floor, less the clock's own cost.
+    """
+def time_rows(logits: Logits, params: BatchParams, *, sweep: bool) -> tuple[numpy.typing.NDArray[numpy.uint64], numpy.typing.NDArray[numpy.int32], int]:
+    """
+    CPU time in ns [batch, 2] of the one-pass floor and of the kernel, row after row; the drawn tokens
+    [batch, n]; the clock's own cost in ns, which is already taken off.
+    """

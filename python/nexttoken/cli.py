@@ -1,4 +1,4 @@
-"""The command line: ``nexttoken chat`` talks to a model, ``nexttoken info`` says what is installed."""
+"""The command line: ``nexttoken chat`` talks to a model, ``bench`` measures, ``info`` says what is installed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import nexttoken
+from nexttoken.bench.command import add_parser as add_bench
 from nexttoken.exceptions import (
     APIError,
     BadRequestError,
@@ -84,7 +85,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     # No abbreviations: a flag that comes later could give them another meaning.
     parser = argparse.ArgumentParser(
-        prog="nexttoken", description="Chat with a language model on this machine.", allow_abbrev=False
+        prog="nexttoken",
+        description="Chat with a language model on this machine, and measure its sampler.",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"nexttoken {nexttoken.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -116,6 +119,8 @@ def _parser() -> argparse.ArgumentParser:
     chat.add_argument("--seed", type=int, help="makes the answer repeatable")
     chat.add_argument("--no-stream", action="store_true", help="print the answer when it is whole")
     chat.add_argument("--json", action="store_true", help="print the API's response; with streaming, its events")
+
+    add_bench(commands)
 
     info = commands.add_parser(
         "info", help="say what is installed", description="Say what is installed.", allow_abbrev=False

@@ -8,6 +8,7 @@
     ├── MissingExtraError (ImportError)  an optional part is not installed; the message says what to install
     ├── ModelFileError (OSError)         a model directory lacks a file, or a file is not what it should be
     ├── GenerationError (RuntimeError)   a request that had begun cannot be finished
+    ├── BenchmarkError (RuntimeError)    a benchmark whose result is wrong, or that cannot be run here
     └── APIError                         a chat request that cannot be served, as the chat API says it
         ├── BadRequestError              400: the request itself is wrong
         ├── NotFoundError                404: no such model
@@ -54,6 +55,10 @@ class ModelFileError(NextTokenError, OSError):
 
 class GenerationError(NextTokenError, RuntimeError):
     """A request that had begun cannot be finished: the runtime failed, or left no token to draw."""
+
+
+class BenchmarkError(NextTokenError, RuntimeError):
+    """A benchmark whose result is not right, so that its time means nothing, or that cannot be run here."""
 
 
 class APIError(NextTokenError):

@@ -14,6 +14,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "chat": ("openai", "pydantic", "tokenizers", "safetensors", "jinja2"),
     "torch": ("torch",),
     "transformers": ("torch", "transformers"),
+    "bench": ("rich", "matplotlib", "ml_dtypes"),
     "server": ("starlette", "uvicorn", "prometheus_client"),
 }
 """The packages each extra of nexttoken brings, by the name they are imported under."""

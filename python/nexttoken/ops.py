@@ -156,7 +156,7 @@ def sample(
     """
     given = dict(locals())  # every parameter by its name: none can be left out
     view = _core.Logits(logits)
-    params, seeds = _prepare(view, given)
+    params, seeds = prepare(view, given)
     token_ids, status, logprob, top_token_ids, top_logprobs = _core.sample(view, params)
     if n == 1:
         token_ids, logprob = token_ids[:, 0], logprob[:, 0]
@@ -213,7 +213,7 @@ def distribution(
     """
     given = dict(locals())
     view = _core.Logits(logits)
-    params, _ = _prepare(view, given)
+    params, _ = prepare(view, given)
     return Distribution(*(_like(logits, array) for array in _core.distribution(view, params)))
 
 
@@ -223,7 +223,7 @@ _NUMBERS = (
 )  # fmt: skip
 
 
-def _prepare(view: _core.Logits, given: Mapping[str, Any]) -> tuple[_core.BatchParams, npt.NDArray[np.uint64]]:
+def prepare(view: _core.Logits, given: Mapping[str, Any]) -> tuple[_core.BatchParams, npt.NDArray[np.uint64]]:
     """Check the parameters of `sample`, given by name. Returns them as the core takes them, and the seeds."""
     batch, vocab = view.batch_size, view.vocab_size
     check_choice("logprobs_mode", given["logprobs_mode"], ("raw", "processed"))

@@ -1,7 +1,8 @@
 """The sampling contract in plain NumPy and Python integers: the definition that every kernel equals bit for bit.
 
 Read it top to bottom; the steps are those of docs/sampling-contract.md. It is slow and checks nothing: the ranges of
-the parameters are those of `params.py`. It imports nothing of ours, and nothing that ships imports it.
+the parameters are those of `params.py`. It imports nothing of ours, and nothing on the way of an answer imports it:
+benchmarks check with it before they time.
 """
 
 from __future__ import annotations

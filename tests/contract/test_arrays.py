@@ -202,7 +202,7 @@ def test_logits_are_read_in_place_and_let_go(lend: Any, logits: npt.NDArray[np.f
     before = sys.getrefcount(logits)
     view = _core.Logits(lend(logits))
     given = {name: parameter.default for name, parameter in inspect.signature(nexttoken.sample).parameters.items()}
-    params, _ = ops._prepare(view, given | {"temperature": 0})
+    params, _ = ops.prepare(view, given | {"temperature": 0})
     for token in (7, 11):  # written after the view was made
         logits[:, token] = 100 + token
         assert _core.sample(view, params)[0][:, 0].tolist() == [token] * ROWS

@@ -1,0 +1,97 @@
+"""Tables and charts of the documentation from benchmarks/results: `make bench-docs`.
+
+Fills what stands between ``<!-- benchmark: NAME -->`` and ``<!-- end of benchmark -->`` in README.md and
+docs/performance.md, and draws docs/*.svg. Numbers on those pages come from no other place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from nexttoken.bench.plots import figures, svg
+from nexttoken.bench.report import Report, read_report
+from nexttoken.bench.table import LEFT, SECTIONS, cells, heading
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGES = ("README.md", "docs/performance.md")
+MARKED = re.compile(r"(<!-- benchmark: ([\w-]+) -->\n)(.*?)(<!-- end of benchmark -->)", re.DOTALL)
+CHARTS = {
+    "rivals": ("rivals", "Times the cost of nexttoken"),
+    "vocabulary": ("kernels", "Cost over the vocabulary"),
+    "nucleus": ("kernels", "Cost over the size of the nucleus"),
+    "batch": ("kernels", "Cost over the batch size"),
+    "decode": ("decode", "A token's time"),
+}
+"""Name of each chart: the report it is of, and its title there."""
+
+
+def reports() -> dict[str, Report]:
+    """The committed results by kind."""
+    return {path.stem: read_report(path) for path in sorted(RESULTS.glob("*.json"))}
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table."""
+    rule = ["---" if column in LEFT else "---:" for column in columns]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [columns, rule, *rows])
+
+
+def section_text(report: Report, section: str) -> str:
+    """A section's heading and table."""
+    measurements = report.section(section)
+    if not measurements:
+        return ""
+    return f"**{SECTIONS[section]}**: {heading(measurements)}.\n\n{markdown(*cells(measurements))}\n"
+
+
+def report_text(report: Report) -> str:
+    """All tables of a report, where and how they were measured, and what they hide."""
+    where = ", ".join(f"{name} {value}" if name != "cpu" else value for name, value in report.machine.items())
+    versions = ", ".join(f"{name} {value}" for name, value in report.versions.items())
+    told = f"`{report.command}` at commit {report.commit}, {report.created[:10]}: {where}; {versions}.\n"
+    tables = [text for section in SECTIONS if (text := section_text(report, section))]
+    notes = "\n".join(f"- {note}" for note in report.notes) + "\n"
+    return "\n".join([told, *tables, notes])
+
+
+def chart_text(name: str, page: str, found: dict[str, Report]) -> str:
+    """An image, described in words."""
+    kind, title = CHARTS[name]
+    if kind not in found or title not in figures(found[kind]):
+        return ""
+    source = f"docs/{name}.svg" if page == "README.md" else f"{name}.svg"
+    return f"![{title}]({source})\n"
+
+
+def filled(page: str, text: str, found: dict[str, Report]) -> str:
+    """`text` of a page with what is marked in it made anew."""
+
+    def fill(match: re.Match[str]) -> str:
+        name = match[2]
+        content = ""
+        if name.startswith("chart-"):
+            content = chart_text(name.removeprefix("chart-"), page, found)
+        elif name in found:
+            content = report_text(found[name])
+        return match[1] + (content or "Not measured yet.\n") + match[4]
+
+    return MARKED.sub(fill, text)
+
+
+def main(write: Callable[[Path, str], object] = Path.write_text) -> None:
+    """Write pages and charts."""
+    found = reports()
+    for page in PAGES:
+        path = ROOT / page
+        write(path, filled(page, path.read_text(), found))
+    for name, (kind, title) in CHARTS.items():
+        figure = figures(found[kind]).get(title) if kind in found else None
+        if figure is not None:
+            write(ROOT / "docs" / f"{name}.svg", svg(figure, standalone=True))
+
+
+if __name__ == "__main__":
+    main()

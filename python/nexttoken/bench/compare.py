@@ -1,0 +1,147 @@
+"""``nexttoken bench compare A B``: what changed from one report to the other, beyond the noise of both.
+
+Costs are compared as ratios to the floor of their own run, so that a busier machine is not a regression. The noise of a
+ratio is its spread over rounds, and for short intervals the clock's own step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from nexttoken.bench.measurement import Measurement
+from nexttoken.bench.report import Report
+from nexttoken.exceptions import BenchmarkError, ParameterError
+
+__all__ = ["TOLERANCE", "Change", "Comparison", "compare_reports", "describe"]
+
+Verdict = Literal["slower", "faster", "same", "not judged"]
+
+TOLERANCE = 0.1
+"""The share by which the same build differs from itself between runs, whatever the spread within one."""
+
+
+# The thread's clock ticks in steps of about this; it blurs the floor of a small vocabulary.
+_CLOCK_NS = 20.0
+
+
+@dataclass(frozen=True)
+class Change:
+    """One case in both reports.
+
+    Attributes
+    ----------
+    before, after : Measurement
+        Of the first and the second report.
+    factor : float
+        How many times its former ratio to the floor the case costs now.
+    noise : float
+        Factors within 1 +- this share tell nothing.
+    verdict : {"slower", "faster", "same", "not judged"}
+        The last for wall times, which another program on the machine changes at will.
+    """
+
+    before: Measurement
+    after: Measurement
+    factor: float
+    noise: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All cases of two reports: those in both, and those in only one."""
+
+    changes: list[Change]
+    only_before: list[Measurement]
+    only_after: list[Measurement]
+
+    @property
+    def exit_status(self) -> int:
+        """0: nothing is slower. 1: something is. 2: a case of the first report is missing from the second."""
+        if any(change.verdict == "slower" for change in self.changes):
+            return 1
+        return 2 if self.only_before else 0
+
+
+def compare_reports(before: Report, after: Report, tolerance: float = TOLERANCE) -> Comparison:
+    """Hold two reports against each other.
+
+    Parameters
+    ----------
+    before, after : Report
+        Of one kind, from one model of processor.
+    tolerance : float
+        The least relative change that counts, in (0, 1).
+
+    Raises
+    ------
+    BenchmarkError
+        If they cannot be compared.
+    """
+    if not 0 < tolerance < 1:
+        raise ParameterError(f"tolerance must be in (0, 1), got {tolerance}")
+    if before.kind != after.kind:
+        raise BenchmarkError(f"reports must be of one kind, got {before.kind} and {after.kind}")
+    if before.machine.get("cpu") != after.machine.get("cpu"):
+        cpus = f"{before.machine.get('cpu')} and {after.machine.get('cpu')}"
+        raise BenchmarkError(f"reports must be from one model of processor, got {cpus}")
+    olds = {m.key: m for m in before.measurements}
+    news = {m.key: m for m in after.measurements}
+    common = [key for key in olds if key in news]
+    if not common:
+        raise BenchmarkError("reports must have a case in common, got none")
+    return Comparison(
+        [_change(olds[key], news[key], tolerance) for key in common],
+        [m for key, m in olds.items() if key not in news],
+        [m for key, m in news.items() if key not in olds],
+    )
+
+
+def _change(before: Measurement, after: Measurement, tolerance: float) -> Change:
+    # What lies below the floor's own size is a difference of two intervals: it is judged by the floor, not by itself.
+    old, new = max(before.ratio, 0.1), max(after.ratio, 0.1)
+    factor = new / old
+    spread = math.hypot(
+        (before.ratio_p90 - before.ratio_p10) / old,
+        (after.ratio_p90 - after.ratio_p10) / new,
+    )
+    noise = max(tolerance, spread, _CLOCK_NS / max(min(before.floor_ns, after.floor_ns), 1.0))
+    verdict: Verdict = "same"
+    if "wall" in (before.clock, after.clock):
+        verdict = "not judged"
+    elif factor > 1 + noise:
+        verdict = "slower"
+    elif factor < 1 / (1 + noise):
+        verdict = "faster"
+    return Change(before, after, factor, noise, verdict)
+
+
+def describe(comparison: Comparison) -> list[str]:
+    """The comparison in lines of text: what changed first, then what is missing, then a count of the rest."""
+    lines = []
+    for verdict in ("slower", "faster"):
+        changed = [change for change in comparison.changes if change.verdict == verdict]
+        for change in sorted(changed, key=lambda change: -abs(math.log(change.factor))):
+            lines.append(
+                f"{verdict}: {_name(change.after)}: {change.before.ratio:.2f} to {change.after.ratio:.2f} x one pass "
+                f"({change.factor:.2f} times, noise {change.noise:.0%})"
+            )
+    lines += [f"missing from the second report: {_name(m)}" for m in comparison.only_before]
+    lines += [f"only in the second report: {_name(m)}" for m in comparison.only_after]
+    same = _count(comparison.changes, "same")
+    lines.append(f"{same} of {len(comparison.changes)} cases unchanged within the noise")
+    if unjudged := _count(comparison.changes, "not judged"):
+        lines.append(f"{unjudged} in wall time, not judged: other programs change them")
+    return lines
+
+
+def _count(changes: Sequence[Change], verdict: Verdict) -> int:
+    return sum(change.verdict == verdict for change in changes)
+
+
+def _name(m: Measurement) -> str:
+    facts = [m.section, m.case, m.solver, m.target, f"vocabulary {m.vocab}", "caches swept" if m.cold else ""]
+    return ", ".join(fact for fact in facts if fact)

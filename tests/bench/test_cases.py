@@ -1,0 +1,112 @@
+"""What is timed is checked first, and a check that could not fail would be none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import nexttoken
+from nexttoken import _core, reference
+from nexttoken.bench.cases import CASES, Case, Workload, cases_named
+from nexttoken.bench.check import check_against_reference
+from nexttoken.bench.kernels import Plan, count_steps, measure_kernels, time_workloads
+from nexttoken.bench.overhead import Stepper, measure_overhead
+from nexttoken.bench.table import heading
+from nexttoken.exceptions import BenchmarkError
+
+VOCAB = 1000
+
+
+def test_a_baseline_is_a_case() -> None:
+    names = [case.name for case in CASES]
+    assert len(set(names)) == len(names)
+    assert {case.baseline for case in CASES} - {None} < set(names)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_workload_is_what_it_says(case: Case) -> None:
+    workload = Workload(case, VOCAB, 4)
+    assert workload.logits.dtype.name == case.dtype
+    options = workload.of_row(2)
+    if case.edits:
+        assert len(options["logit_bias"]) == 20
+        assert len(options["output_token_ids"]) == 512
+    # A row alone is the row in the batch, by any of the ways to ask.
+    whole = nexttoken.sample(workload.logits, **workload.options)
+    alone = nexttoken.sample(workload.logits[2], **options)
+    assert np.atleast_1d(alone.token_ids[0]).tolist() == np.atleast_1d(whole.token_ids[2]).tolist()
+    tokens, _, _, _, _ = _core.sample(*workload.prepared(slice(2, 4)))
+    assert tokens[0].tolist() == np.atleast_1d(alone.token_ids[0]).tolist()
+    check_against_reference(workload)
+
+
+def test_the_check_notices_a_wrong_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    workload = Workload(cases_named("full, flat")[0], VOCAB, 2)
+    right = reference.draw
+    monkeypatch.setattr(reference, "draw", lambda weights, bits: (right(weights, bits) + 1) % len(weights))
+    with pytest.raises(BenchmarkError, match=r"token_ids must be the reference's .* in case 'full, flat', .* at row 0"):
+        check_against_reference(workload)
+
+
+def test_the_check_notices_a_wrong_logprob(monkeypatch: pytest.MonkeyPatch) -> None:
+    workload = Workload(cases_named("20 logprobs, flat")[0], VOCAB, 2)
+    right = reference.log_softmax
+    monkeypatch.setattr(reference, "log_softmax", lambda z, t, among: right(z, t, among) + 1e-4)
+    with pytest.raises(BenchmarkError, match="logprobs must be"):
+        check_against_reference(workload)
+
+
+def test_nothing_is_timed_that_failed_its_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reference, "draw", lambda weights, bits: -2)
+    timed = []
+    monkeypatch.setattr(_core, "time_rows", lambda *_, **__: timed.append(1))
+    with pytest.raises(BenchmarkError):
+        measure_kernels(Plan(vocabularies=[VOCAB], rounds=1, rows=4))
+    assert not timed
+
+
+def test_caches_are_swept_where_asked() -> None:
+    workload = Workload(cases_named("greedy")[0], 100_000, 5)
+    warm, cold = (
+        time_workloads([workload], "table", Plan(rounds=1, cold=cold, checked_rows=1), lambda _: None)[0]
+        for cold in (False, True)
+    )
+    assert (warm.cold, cold.cold) == (False, True)
+    assert cold.floor_ns > 1.2 * warm.floor_ns
+    assert "caches swept" in heading([cold])
+    assert "row in cache" in heading([warm])
+
+
+def test_a_stepper_starts_each_row_from_its_own_state() -> None:
+    workload = Workload(cases_named("full, mid")[0], VOCAB, 4)
+    wanted = nexttoken.sample(workload.logits, **workload.options).token_ids.tolist()
+    stepper = Stepper(workload)
+    for _ in range(3):
+        assert [stepper.time(row, lambda: 0)[1] for row in range(4)] == wanted
+
+
+def test_all_that_a_plan_asks_for_is_measured() -> None:
+    plan = Plan(vocabularies=[1500, VOCAB], targets=["portable"], rounds=2, rows=8, batches=(1, 2))
+    told: list[str] = []
+    results = measure_kernels(plan, told.append)
+    assert len(told) == count_steps(plan)
+    assert {m.section for m in results} == {"table", "vocabulary", "nucleus", "batch", "step"}
+    assert {m.target for m in results} == {"portable"}
+    assert _core.active_target() == nexttoken.targets()[0]  # as before
+    assert len({m.key for m in results}) == len(results)
+    table = {m.case: m for m in results if m.section == "table"}
+    assert list(table) == [case.name for case in CASES]
+    assert {m.vocab for m in results if m.section == "vocabulary"} == {VOCAB}
+    for m in results:
+        assert m.p10_ns <= m.median_ns <= m.p90_ns, m
+        assert m.ratio_p10 <= m.ratio <= m.ratio_p90, m
+    assert table["full, flat"].samples == 2 * 8
+    assert table["full, flat"].median_ns > table["greedy"].median_ns
+    assert table["bfloat16, flat"].to_baseline is not None
+    assert [(m.batch, m.threads) for m in results if m.section == "batch"] == [(1, 1), (2, 1), (2, 2)]
+
+
+def test_overhead_is_of_a_sampler_that_draws_what_the_kernel_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Stepper, "time", lambda self, row, clock: (5000, -7))
+    with pytest.raises(BenchmarkError, match=r"Sampler.step must draw the kernel's tokens .*, got \[-7, -7\]"):
+        measure_overhead(Plan(vocabularies=[VOCAB], rounds=1, rows=2))
