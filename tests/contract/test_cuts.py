@@ -1,4 +1,4 @@
-"""Rows long enough that the kernels guess where a cut lies (csrc/cpu/row_bracket.h), and rows that make them guess wrong.
+"""Rows so long that the kernels guess where a cut lies (csrc/cpu/row_bracket.h), and rows that mislead the guess.
 
 A guess decides nothing: whatever it was, the result equals the reference, bit for bit, on every target.
 """
