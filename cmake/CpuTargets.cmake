@@ -16,7 +16,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   nexttoken_cpu_target(avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c -mbmi -mbmi2
     -mprefer-vector-width=512
     # GCC 12 takes its own intrinsics' undefined operands for mistakes (its bug 105593).
-    -Wno-uninitialized -Wno-maybe-uninitialized)
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized> $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   list(APPEND _targets avx2 avx512)
   set(_definitions NEXTTOKEN_X86_TARGETS)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")

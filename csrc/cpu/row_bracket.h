@@ -18,7 +18,7 @@ struct Bracket {
   float above;
 };
 
-constexpr int32_t kSampledGroups = 128;  // about: each gives one row of its columns
+constexpr int32_t kSampledGroups = 128;  // at most about so many; each gives one row of its columns
 constexpr int32_t kSampleSize = 2 * kSampledGroups * kColumns;
 constexpr int kBisections = 12;
 constexpr float kDeviations = 3.0f;
@@ -71,7 +71,7 @@ void TakeSample(const RowBlocks& row, const Maxima& maxima, const Weigher& weigh
     const Floats z = Load(maxima.groups + i);
     put(i, z, AtLeast(z, Fill(weigh.floor)));
   }
-  const int32_t stride = maxima.count / kSampledGroups + 1;
+  const int32_t stride = maxima.count / kSampledGroups + 2;
   int32_t at = sample->maxima;
   int32_t sampled = 0;
   for (int32_t group = 0; group < maxima.count; group += stride, ++sampled) {
