@@ -20,7 +20,7 @@ void WeightsOfGroup(const RowBlocks& row, int32_t group, const Kept& kept, uint6
     for (int v = 0; v < kBlockVectors; ++v) {
       const int32_t first = block * kBlock + v * kLanes;
       const Mask left = KeptLanes(x[v], kept.cut, [&](int lane) { return first + lane; });
-      StoreFloor(Where(left, all[v]), weights + first - group * kGroup);
+      StoreFloor(Where(left, all[v]), weights + (first - group * kGroup));
     }
   }
 }
@@ -35,7 +35,7 @@ int32_t TokenAt(const RowBlocks& row, const Kept& kept, uint64_t target) {
     const int32_t from = part * kGroup;
     const int32_t to = from + kGroup < kept.list.count ? from + kGroup : kept.list.count;
     ForEachVector(kept.list, from, to, [&](Mask lanes, Floats z, int32_t first) {
-      StoreFloor(Where(lanes, kept.weigh(z)), weights + first - from);
+      StoreFloor(Where(lanes, kept.weigh(z)), weights + (first - from));
     });
   } else {
     WeightsOfGroup<kDType>(row, part, kept, weights);

@@ -59,7 +59,7 @@ def misleading(rng: np.random.Generator) -> Iterator[Floats]:
     for low in (-3.0, -6.0, -12.0, -40.0):
         yield np.where(seen, low, 0.0) + noise  # the sample is all tail
         yield np.where(seen, 0.0, low) + noise  # the tail is never sampled
-    for few in (3, 40, 700):
+    for few in (3, 40, 300):
         heavy = np.zeros(VOCAB)
         heavy[rng.choice(np.flatnonzero(~seen), few, replace=False)] = 6.0
         yield heavy + noise
