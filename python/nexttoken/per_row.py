@@ -5,6 +5,7 @@ Names, ranges and messages are those of `params.py`; here each error also says a
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -95,7 +96,7 @@ def token_lists(name: str, values: Any, batch: int, vocab: int) -> tuple[npt.NDA
     if isinstance(values, np.ndarray):
         nested = values.ndim > 1
     else:
-        nested = any(value is None or hasattr(value, "__len__") for value in values)
+        nested = not _are_ints(values) and any(value is None or hasattr(value, "__len__") for value in values)
     if nested:
         rows = _rows_of(name, values, batch)
         assert rows is not None
@@ -110,12 +111,20 @@ def token_array(name: str, values: Any, vocab: int, row: int | None) -> npt.NDAr
     if values is None:
         return np.empty(0, np.int32)
     values = as_sequence(name, values)
+    if _are_ints(values):
+        with contextlib.suppress(OverflowError):  # which one is out of range is found below
+            values = np.array(values, np.int64)
     if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "iu":
         bad = (values < 0) | (values >= vocab)
         if not bad.any():
             return values.astype(np.int32)
         values = values[bad]
     return np.array([check_token(name, token, vocab, row) for token in values], np.int32)
+
+
+def _are_ints(values: Any) -> bool:
+    """Whether all are plain integers, which NumPy converts and checks ten times as fast as a loop would."""
+    return isinstance(values, (list, tuple)) and all(type(value) is int for value in values)
 
 
 def _offsets(lengths: list[int]) -> npt.NDArray[np.int64]:
