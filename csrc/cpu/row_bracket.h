@@ -19,7 +19,7 @@ struct Bracket {
 };
 
 constexpr int32_t kSampledGroups = 128;  // at most about so many; each gives one row of its columns
-constexpr int32_t kSampleSize = 2 * kSampledGroups * kColumns;
+constexpr int32_t kSampleSize = kSampledGroups * kColumns;
 constexpr int kBisections = 12;
 constexpr float kDeviations = 3.0f;
 
@@ -89,42 +89,47 @@ void TakeSample(const RowBlocks& row, const Maxima& maxima, const Weigher& weigh
   sample->share = static_cast<float>(maxima.count * kColumns) / static_cast<float>(sampled);
 }
 
-// top_p < 1.
-template <DType kDType>
-Bracket EstimateCut(const RowBlocks& row, const Maxima& maxima, const Weigher& weigh, double top_p, Sample sample) {
-  const float infinity = -kNegativeInfinity;
-  if (maxima.count < 2 * kColumns) return {weigh.floor, infinity};
-  TakeSample<kDType>(row, maxima, weigh, &sample);
-  const float share = sample.share;
-  const TailSums all = TailBelow(sample, infinity);
-  const float spread = kDeviations * share * __builtin_sqrtf(all.squares);
-  const float likely = all.maxima + share * all.sampled;
-  const float dropped = static_cast<float>(1.0 - top_p);
-  const float least = dropped * (likely - spread > all.maxima ? likely - spread : all.maxima);
-  const float most = dropped * (likely + spread);
-  // How far the mass of the tail below `bound` may be from its estimate; as if one more token of the bound's weight had
-  // been sampled, for where none was.
-  const auto error = [&](const TailSums& tail, float bound) {
-    const float one = static_cast<float>(weigh.Of(bound)) / Weigher::kUnit;
-    return kDeviations * share * __builtin_sqrtf(tail.squares + one * one);
-  };
+// The highest logit below which the mass (the largest weight is 1) is surely at most `mass`, or with kSurelyMost false
+// the lowest below which it is surely at least that. Looks from `low` up; returns `low`, or the row's maximum, where
+// there is none.
+template <bool kSurelyMost>
+float BoundOfTail(const Sample& sample, const Weigher& weigh, float mass, float low) {
+  float high = weigh.max;
+  for (int i = 0; i < kBisections; ++i) {
+    const float middle = low + (high - low) * 0.5f;
+    const TailSums tail = TailBelow(sample, middle);
+    // As if one more token of the bound's weight had been sampled, for where none was.
+    const float one = static_cast<float>(weigh.Of(middle)) / Weigher::kUnit;
+    const float error = kDeviations * sample.share * __builtin_sqrtf(tail.squares + one * one);
+    const float likely = tail.maxima + sample.share * tail.sampled;
+    (kSurelyMost ? likely + error <= mass : likely - error < mass) ? low = middle : high = middle;
+  }
+  return kSurelyMost ? low : high;
+}
+
+float LowestOf(const Sample& sample, const Weigher& weigh) {
   Floats lowest = Fill(weigh.max);
   for (int32_t i = 0; i < sample.count; i += kLanes) {
     const Floats z = Load(sample.z + i);
     lowest = Min(lowest, Select(Above(z, Fill(kNegativeInfinity)), z, lowest));
   }
-  Bracket bracket = {weigh.floor, infinity};
-  float low = SmallestLane(lowest);
-  float high = weigh.max;
-  for (int i = 0; i < kBisections; ++i) {
-    const float middle = low + (high - low) * 0.5f;
-    const TailSums tail = TailBelow(sample, middle);
-    if (tail.maxima + share * tail.sampled + error(tail, middle) <= least) {
-      low = bracket.lowest = middle;
-    } else {
-      high = middle;
-    }
-  }
+  return SmallestLane(lowest);
+}
+
+// top_p < 1.
+template <DType kDType>
+Bracket EstimateCut(const RowBlocks& row, const Maxima& maxima, const Weigher& weigh, double top_p, Sample sample) {
+  Bracket bracket = {weigh.floor, -kNegativeInfinity};
+  if (maxima.count < 2 * kColumns) return bracket;
+  TakeSample<kDType>(row, maxima, weigh, &sample);
+  const TailSums all = TailBelow(sample, -kNegativeInfinity);
+  const float likely = all.maxima + sample.share * all.sampled;
+  const float spread = kDeviations * sample.share * __builtin_sqrtf(all.squares);
+  const auto dropped = static_cast<float>(1.0 - top_p);
+  const float least = dropped * (likely - spread > all.maxima ? likely - spread : all.maxima);
+  const float lowest = LowestOf(sample, weigh);
+  const float bound = BoundOfTail<true>(sample, weigh, least, lowest);
+  if (bound > lowest) bracket.lowest = bound;
   // A nucleus that is a small part of the row is taken whole: there is nothing to miss above it.
   const float few = static_cast<float>(maxima.count * (kGroup / 16)) + 1024.0f;
   if (CountFrom(sample, bracket.lowest) <= few) {
@@ -135,17 +140,8 @@ Bracket EstimateCut(const RowBlocks& row, const Maxima& maxima, const Weigher& w
     }
     return bracket;
   }
-  low = bracket.lowest;
-  high = weigh.max;
-  for (int i = 0; i < kBisections; ++i) {
-    const float middle = low + (high - low) * 0.5f;
-    const TailSums tail = TailBelow(sample, middle);
-    if (tail.maxima + share * tail.sampled - error(tail, middle) >= most) {
-      high = bracket.above = middle;
-    } else {
-      low = middle;
-    }
-  }
+  const float above = BoundOfTail<false>(sample, weigh, dropped * (likely + spread), bracket.lowest);
+  if (above < weigh.max) bracket.above = above;
   return bracket;
 }
 

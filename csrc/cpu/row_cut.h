@@ -35,12 +35,23 @@ void Keep(const List& list, List* to, Choose choose) {
   to->count = count;
 }
 
+// Between two finite logits, above the lower.
+float MiddleKey(float low, float high) {
+  const uint32_t key = OrderKey(low);
+  return FloatOfKey(key + (OrderKey(high) - key + 1) / 2);
+}
+float MiddleValue(float low, float high) {
+  const float middle = low * 0.5f + high * 0.5f;  // their sum might overflow
+  return middle > low ? middle : MiddleKey(low, high);
+}
+
 // The end of the shortest prefix of `list`, in rank order, whose measure reaches `need`. Precondition: 1 <= need <= the
 // measure of all. `scratch` has room for the list.
 template <class Measure>
 Cut SelectPrefix(const List& list, List scratch, const Measure& measure, uint64_t need) {
   constexpr int32_t kFew = 24;
   List left = list;
+  bool by_value = true;  // halves a list of usual logits; keys halve any in 32 steps, but have most of theirs near 0
   while (left.count > kFew) {
     Floats low = Fill(left.z[0]);
     Floats high = low;
@@ -53,15 +64,15 @@ Cut SelectPrefix(const List& list, List scratch, const Measure& measure, uint64_
     if (lowest == highest) {  // the lower id ranks first
       return {OrderKey(lowest), left.ids[(need - 1) / measure.Of(lowest)]};
     }
-    const uint32_t key = OrderKey(lowest);
-    const Floats pivot = Fill(FloatOfKey(key + (OrderKey(highest) - key + 1) / 2));
-    const uint64_t above = measure.AtLeast(left, SmallestLane(pivot));
+    const float pivot = by_value ? MiddleValue(lowest, highest) : MiddleKey(lowest, highest);
+    const uint64_t above = measure.AtLeast(left, pivot);
     if (above >= need) {
-      Keep(left, &scratch, [&](Floats z, int32_t) { return AtLeast(z, pivot); });
+      Keep(left, &scratch, [&](Floats z, int32_t) { return AtLeast(z, Fill(pivot)); });
     } else {
       need -= above;
-      Keep(left, &scratch, [&](Floats z, int32_t) { return Above(pivot, z); });
+      Keep(left, &scratch, [&](Floats z, int32_t) { return Above(Fill(pivot), z); });
     }
+    if (scratch.count > left.count / 4 * 3) by_value = !by_value;
     left = scratch;
   }
   // By insertion, stable: by logit, descending, then by id, ascending.
