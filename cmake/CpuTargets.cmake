@@ -11,7 +11,7 @@ endfunction()
 
 set(_targets portable)
 nexttoken_cpu_target(portable)
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   nexttoken_cpu_target(avx2 -mavx2 -mfma -mf16c -mbmi -mbmi2)
   nexttoken_cpu_target(avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c -mbmi -mbmi2
     -mprefer-vector-width=512

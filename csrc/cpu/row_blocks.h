@@ -43,10 +43,10 @@ float ReadLogit(const RowView& view, int32_t token) {
 struct RowBlocks {
   RowView view;
   int32_t groups;
-  const void** blocks;     // [groups * kBlocksInGroup] where each block is
-  float* slots;            // room for the whole row, rewritten, and one block more
-  const float* free_slot;  // the first that is not in use
-  bool has_nan;            // one was seen where it was overwritten
+  const void** blocks;  // [groups * kBlocksInGroup] where each block is
+  float* slots;         // room for the whole row, rewritten, and one block more
+  float* free_slot;     // the first that is not in use
+  bool has_nan;         // one was seen where it was overwritten
 
   // Rewritten blocks are float32, whatever the row is.
   bool IsRewritten(int32_t block) const {
@@ -72,7 +72,7 @@ template <DType kDType>
 NEXTTOKEN_INLINE void LoadBlock(const RowBlocks& row, int32_t block, Floats* x) {
   const void* from = row.blocks[block];
   if (kDType == DType::kFloat32 || row.IsRewritten(block)) {
-    for (int v = 0; v < kBlockVectors; ++v) x[v] = Load(static_cast<const float*>(from) + v * kLanes);
+    for (int v = 0; v < kBlockVectors; ++v) x[v] = LoadRaw<DType::kFloat32>(from, v * kLanes);
   } else {
     for (int v = 0; v < kBlockVectors; ++v) x[v] = LoadRaw<kDType>(from, v * kLanes);
   }
@@ -82,7 +82,7 @@ NEXTTOKEN_INLINE void LoadBlock(const RowBlocks& row, int32_t block, Floats* x) 
 template <DType kDType>
 float* RewriteBlock(RowBlocks* row, int32_t block) {
   if (row->IsRewritten(block)) return const_cast<float*>(static_cast<const float*>(row->blocks[block]));
-  float* slot = row->slots + (row->free_slot - row->slots);
+  float* slot = row->free_slot;
   Floats x[kBlockVectors];
   LoadBlock<kDType>(*row, block, x);
   for (int v = 0; v < kBlockVectors; ++v) Store(slot + v * kLanes, x[v]);

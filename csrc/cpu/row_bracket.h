@@ -1,7 +1,7 @@
 // Where the logit of the top_p cut probably lies: an estimate that saves passes and never decides anything.
 //
-// A token's weight counts once if it is the largest of its group, exactly; for all others a sample of every group
-// stands, or of every few groups. So a nucleus of a handful and one of most of the row are both seen. row_cut.h checks
+// A token's weight counts once if it is the largest of its group, exactly; for all others stands a sample of every
+// other group, or of every few. So a nucleus of a handful and one of most of the row are both seen. row_cut.h checks
 // the outcome exactly and widens a bracket that missed.
 #pragma once
 
@@ -18,7 +18,7 @@ struct Bracket {
   float above;
 };
 
-constexpr int32_t kSampledGroups = 128;  // at most about so many; each gives one row of its columns
+constexpr int32_t kSampledGroups = 128;  // at most; each gives one row of its columns
 constexpr int32_t kSampleSize = kSampledGroups * kColumns;
 constexpr int kBisections = 12;
 constexpr float kDeviations = 3.0f;
@@ -75,7 +75,8 @@ void TakeSample(const RowBlocks& row, const Maxima& maxima, const Weigher& weigh
   int32_t at = sample->maxima;
   int32_t sampled = 0;
   for (int32_t group = 0; group < maxima.count; group += stride, ++sampled) {
-    // A different row of columns each time: positions in a group are not all alike in a real vocabulary.
+    // (tests/contract/test_cuts.py misleads this choice, and must know it.) A different row of columns each time:
+    // positions in a group are not all alike in a real vocabulary.
     const int32_t place = sampled * 5 % kColumns;
     Floats x[kBlockVectors];
     LoadBlock<kDType>(row, group * kBlocksInGroup + place % kBlocksInGroup, x);

@@ -45,13 +45,15 @@ float MiddleValue(float low, float high) {
   return middle > low ? middle : MiddleKey(low, high);
 }
 
-// The end of the shortest prefix of `list`, in rank order, whose measure reaches `need`. Precondition: 1 <= need <= the
-// measure of all. `scratch` has room for the list.
+// The end of the shortest prefix of `list`, in rank order, whose measure reaches `need`. Preconditions: 1 <= need <=
+// the measure of all; every token weighs at least 1; no -0.0. `scratch` has room for the list.
 template <class Measure>
 Cut SelectPrefix(const List& list, List scratch, const Measure& measure, uint64_t need) {
   constexpr int32_t kFew = 24;
   List left = list;
-  bool by_value = true;  // halves a list of usual logits; keys halve any in 32 steps, but have most of theirs near 0
+  // The middle value halves a list of usual logits. Where it does not, the middle key is next: keys, most of which lie
+  // near 0, need at most 32 steps for any list, so that both together need some 64.
+  bool by_value = true;
   while (left.count > kFew) {
     Floats low = Fill(left.z[0]);
     Floats high = low;
@@ -120,8 +122,9 @@ struct Kept {
   Cut cut;  // of all tokens: what it keeps is kept
   bool is_list;
   List list;
-  uint64_t* masses;  // of the list's chunks or of the row's groups; only what is kept counts
-  uint64_t mass;     // of all
+  uint64_t* masses;  // [parts] of the list's chunks or of the row's groups; only what is kept counts
+  int32_t parts;
+  uint64_t mass;  // of all
 };
 
 struct CutWorkspace {
@@ -272,7 +275,7 @@ Kept CutRow(const RowBlocks& row, const Maxima& maxima, const RowParams& params,
   const float scale = ScaleOf(params.temperature);
   const float floor = LowestOfWeight(MinWeight(params.min_p), maxima.max, scale);
   const Cut everything = {OrderKey(floor), INT32_MAX};
-  Kept kept = {{maxima.max, scale, floor}, everything, false, workspace->list, workspace->masses, 0};
+  Kept kept = {{maxima.max, scale, floor}, everything, false, workspace->list, workspace->masses, 0, 0};
   if (params.top_k > 0 && params.top_k < row.view.vocab_size) {
     const float reached = BoundOfTopK(maxima, params.top_k);
     const float bound = reached > floor ? reached : floor;
@@ -289,6 +292,7 @@ Kept CutRow(const RowBlocks& row, const Maxima& maxima, const RowParams& params,
   } else {
     kept.mass = MassOfRow<kDType>(row, maxima, kept.weigh, kept.masses);
   }
+  kept.parts = kept.is_list ? ChunksOf(kept.list) : row.groups;
   return kept;
 }
 

@@ -25,11 +25,21 @@ void WeightsOfGroup(const RowBlocks& row, int32_t group, const Kept& kept, uint6
   }
 }
 
-// The first token, in id order, whose running sum exceeds `target`, which is below the mass of all.
+// The masses of groups or chunks become running sums.
+void RunningSums(Kept* kept) {
+  for (int32_t part = 1; part < kept->parts; ++part) kept->masses[part] += kept->masses[part - 1];
+}
+
+// The first token, in id order, whose running sum exceeds `target`, which is below the mass of all. After RunningSums.
 template <DType kDType>
 int32_t TokenAt(const RowBlocks& row, const Kept& kept, uint64_t target) {
   int32_t part = 0;
-  while (kept.masses[part] <= target) target -= kept.masses[part++];
+  for (int32_t left = kept.parts; left > 1;) {  // it is in one of `left` parts from `part` on
+    const int32_t half = left / 2;
+    part += kept.masses[part + half - 1] <= target ? half : 0;
+    left -= half;
+  }
+  if (part > 0) target -= kept.masses[part - 1];
   uint64_t weights[kGroup];
   if (kept.is_list) {
     const int32_t from = part * kGroup;

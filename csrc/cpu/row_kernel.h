@@ -5,8 +5,9 @@
 // library's templates: a symbol shared between targets could be kept by the linker in its AVX-512 form on a machine
 // that lacks it.
 //
-// A row is read twice or three times: for its maxima (row_maxima.h), for a sample where the nucleus must be guessed
-// (row_bracket.h), for weights and candidates (row_cut.h). Integer sums make the result the same in any order.
+// A row is read for its maxima (row_maxima.h), for a sample where the nucleus must be guessed (row_bracket.h), for
+// weights and candidates (row_cut.h), and for logprobs where they are asked for. Integer sums make the result the same
+// in any order.
 #pragma once
 
 #include <cstdint>
@@ -50,10 +51,8 @@ int64_t LayOut(int64_t vocab_size, char* base, Workspace* workspace) {
   cut->starts = integers(groups + 1);
   cut->sample.z = floats(padded + kSampleSize);
   cut->sample.weights = floats(padded + kSampleSize);
-  for (List* list : {&cut->list, &cut->scratch}) {
-    list->z = floats(tokens);
-    list->ids = integers(tokens);
-  }
+  cut->list = {floats(tokens), integers(tokens), 0};
+  cut->scratch = {floats(tokens), integers(tokens), 0};
   return used;
 }
 
@@ -65,7 +64,7 @@ void WriteBadRow(const RowInput& input, const RowOutput& output, Status status) 
     if (output.token_ids) output.token_ids[i] = kNoTokenId;
     if (output.logprobs) output.logprobs[i] = FloatFromBits(0x7fc00000u);
   }
-  if (output.top_token_ids) TopList{}.Write({}, output);
+  TopList{}.Write({}, output);
 }
 
 template <DType kDType>
@@ -85,12 +84,13 @@ void SampleRowAs(const RowInput& input, const RowOutput& output, void* memory) {
     FindMaxima<kDType>(row, maxima);
     if (!maxima->has_nan && maxima->max > kNegativeInfinity) {
       softmax = Normalize<kDType>(row, *maxima);
-      top.Fill<kDType>(row, *maxima, nullptr, params.logprobs, workspace.cut.list);
+      top.Take<kDType>(row, *maxima, nullptr, params.logprobs, workspace.cut.list);
     }
   }
   if (input.token_bitmask) ApplyBitmask<kDType>(input.token_bitmask, &row);
   ApplyEdits<kDType>(input, &row);
-  FindMaxima<kDType>(row, maxima);
+  const bool is_edited = input.token_bitmask || input.bias_count > 0 || params.HasPenalties();
+  if (is_edited || !(wants_logprobs && raw)) FindMaxima<kDType>(row, maxima);
   if (maxima->has_nan) return WriteBadRow(input, output, Status::kNanLogits);
   if (maxima->max == kNegativeInfinity) return WriteBadRow(input, output, Status::kNoToken);
 
@@ -108,16 +108,17 @@ void SampleRowAs(const RowInput& input, const RowOutput& output, void* memory) {
   if (wants_logprobs && !raw) {
     softmax = greedy ? Normalize<kDType>(row, *maxima) : NormalizeKept(kept, params.temperature);
     // The list of what is kept is in use.
-    top.Fill<kDType>(row, *maxima, greedy ? nullptr : &kept.cut, params.logprobs, workspace.cut.scratch);
+    top.Take<kDType>(row, *maxima, greedy ? nullptr : &kept.cut, params.logprobs, workspace.cut.scratch);
   }
 
-  if (output.token_ids) {
+  if (output.token_ids || output.logprobs) {
+    if (!greedy) RunningSums(&kept);
     for (int32_t i = 0; i < input.n; ++i) {
       if (!greedy) {
         const uint64_t bits = DrawBits(params.seed, params.sequence_index + static_cast<uint32_t>(i), input.step);
         token = TokenAt<kDType>(row, kept, DrawTarget(bits, kept.mass));
       }
-      output.token_ids[i] = token;
+      if (output.token_ids) output.token_ids[i] = token;
       if (output.logprobs) {
         const float z = Canonical(raw ? ReadLogit(input.logits, token) : row.At(token));
         output.logprobs[i] = wants_logprobs ? softmax.Of(z) : FloatFromBits(0x7fc00000u);
@@ -134,7 +135,7 @@ void SampleRowAs(const RowInput& input, const RowOutput& output, void* memory) {
       WriteWeights<kDType>(row, kept, output.weights);
     }
   }
-  if (output.top_token_ids) top.Write(softmax, output);
+  top.Write(softmax, output);
 }
 
 void SampleRow(const RowInput& input, const RowOutput& output, void* memory) {

@@ -1,8 +1,8 @@
 // Step 13 of the sampling contract, for the row kernel: logprobs and the best tokens.
 //
 // They never decide a token, so their sums may be floats in any order. A term is exact to 2^-22.4 and to the rounding
-// of its exponent (at most 1.4e-6 of the sum, with 2^20 tokens where that hurts most); a group's terms are added by
-// fours in float, then in double.
+// of its exponent: with 2^20 tokens where that hurts most, 1.4e-6 of the sum at temperature 1, and 1.9e-6 of what is
+// kept at others, whose scale is rounded too. A group's terms are added by fours in float, then in double.
 #pragma once
 
 #include <cstdint>
@@ -39,9 +39,10 @@ LogSoftmax Normalize(const RowBlocks& row, const Maxima& maxima) {
     return {maxima.max, 1.0, __builtin_log(sum)};
   }
   const float scale = ScaleOf(1.0f);
-  const Weigher weigh = {maxima.max, scale, maxima.max - static_cast<float>(kWeightBits) / scale};
+  const Weigher weigh = {maxima.max, scale, kNegativeInfinity};
+  const float lowest = maxima.max - static_cast<float>(kWeightBits) / scale;  // what is below adds nothing
   for (int32_t group = 0; group < row.groups; ++group) {
-    if (!(maxima.groups[group] >= weigh.floor)) continue;
+    if (!(maxima.groups[group] >= lowest)) continue;
     Floats sums[kBlocksInGroup];
     for (int32_t b = 0; b < kBlocksInGroup; ++b) {
       Floats x[kBlockVectors];
@@ -69,7 +70,7 @@ struct TopList {
 
   // Of those that `cut` keeps, where there is one. `list` is overwritten.
   template <DType kDType>
-  void Fill(const RowBlocks& row, const Maxima& maxima, const Cut* cut, int32_t capacity, List list) {
+  void Take(const RowBlocks& row, const Maxima& maxima, const Cut* cut, int32_t capacity, List list) {
     count = 0;
     if (capacity <= 0) return;
     // Beside a +inf every finite logit has probability 0.
@@ -94,8 +95,8 @@ struct TopList {
 
   void Write(const LogSoftmax& softmax, const RowOutput& output) const {
     for (int32_t i = 0; i < output.top_capacity; ++i) {
-      output.top_token_ids[i] = i < count ? tokens[i] : kNoTokenId;
-      output.top_logprobs[i] = i < count ? softmax.Of(logits[i]) : kNegativeInfinity;
+      if (output.top_token_ids) output.top_token_ids[i] = i < count ? tokens[i] : kNoTokenId;
+      if (output.top_logprobs) output.top_logprobs[i] = i < count ? softmax.Of(logits[i]) : kNegativeInfinity;
     }
   }
 };

@@ -35,7 +35,7 @@ struct Weigher {
   uint64_t Of(float z) const { return WeightOf(z, max, scale); }
 
   // Whether the weights of a group fit a NarrowSum, where `z` is its largest logit: each lane then adds up kGroup /
-  // kLanes weights below 2^32 / (kGroup / kLanes). A quarter more than that, because t is rounded.
+  // kLanes weights below 2^32 / (kGroup / kLanes). With a quarter of a power of two to spare, because t is rounded.
   bool IsNarrow(float z) const { return (z - max) * scale < kNarrow; }
   static constexpr int kSumsInLane = kGroup / kLanes;
   static constexpr float kNarrow = -(kWeightBits - 32 + __builtin_ctz(kSumsInLane)) - 0.25f;
@@ -75,7 +75,8 @@ float LowestOfWeight(uint64_t least, float max, float scale) {
       static_cast<double>(max) +
       (__builtin_log(static_cast<double>(least)) * 1.4426950408889634 - kWeightBits) / static_cast<double>(scale);
   const double slack = 1e-5 * (static_cast<double>(max) - guess) + 1e-5 * __builtin_fabs(static_cast<double>(max));
-  for (const double at : {guess + slack, guess - slack}) {
+  for (int side = 1; side >= -1; side -= 2) {
+    const double at = guess + side * slack;
     if (!(at > -3e38 && at < static_cast<double>(max))) continue;
     const float z = static_cast<float>(at) + 0.0f;
     (WeightOf(z, max, scale) >= least ? reached : below) = OrderKey(z);

@@ -1,5 +1,9 @@
 #include "targets.h"
 
+#if defined(NEXTTOKEN_X86_TARGETS)
+#include <cpuid.h>
+#endif
+
 #include <atomic>
 #include <cstdlib>
 #include <stdexcept>
@@ -12,12 +16,20 @@ struct Target {
   RowKernel kernel;
 };
 
+#if defined(NEXTTOKEN_X86_TARGETS)
+// Clang's __builtin_cpu_supports has no name for it.
+bool HasF16c() {
+  unsigned eax, ebx, ecx, edx;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);
+}
+#endif
+
 std::vector<Target> DetectTargets() {
   std::vector<Target> targets;
 #if defined(NEXTTOKEN_X86_TARGETS)
   __builtin_cpu_init();
-  // Every processor with AVX2 has F16C and POPCNT too.
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+                    __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt") && HasF16c();
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   if (avx512) targets.push_back({"avx512", Avx512RowKernel()});

@@ -127,6 +127,13 @@ def test_rows_at_the_edge_of_narrow_sums(record_property: Record) -> None:
         check(plain(logits, {"top_p": [top_p] * len(EDGES)}), record_property)
 
 
+def test_the_largest_vocabulary(record_property: Record) -> None:
+    """2**20 tokens, where the guess looks at one group in 34 and a list of candidates can be half of the row."""
+    logits = np.random.default_rng(12).normal(size=(1, 2**20)).astype(np.float32)
+    for cuts in ({"top_p": [0.9]}, {"top_k": [2**19], "top_p": [0.99]}):
+        check(plain(logits, cuts), record_property)
+
+
 @pytest.mark.parametrize("min_p", [2.0**-42, 1e-6, 0.01, 0.3, 1.0])
 def test_min_p_with_the_other_cuts(min_p: float, record_property: Record) -> None:
     logits = spreads(np.random.default_rng(8), VOCAB)

@@ -274,6 +274,18 @@ void Compare(const RowInput& input, const naive::Row& wanted, const std::string&
     Require(top_token_ids[i] == (used ? wanted.top[i].first : -1), "top_token_ids", target);
     Require(CloseEnough(top_logprobs[i], used ? wanted.top[i].second : -HUGE_VAL), "top_logprobs", target);
   }
+  // Every other result: those that are not wanted change nothing in those that are.
+  std::fill_n(logprobs.get(), n, 123.0f);
+  std::fill_n(top_logprobs.get(), k, 123.0f);
+  output.token_ids = output.top_token_ids = nullptr;
+  output.weights = output.mass = nullptr;
+  output.status = nullptr;
+  RunUnder(environment, input, output, target);
+  for (size_t i = 0; i < n; ++i) Require(CloseEnough(logprobs[i], wanted.logprobs[i]), "logprobs alone", target);
+  for (size_t i = 0; i < k; ++i) {
+    const double value = i < wanted.top.size() ? wanted.top[i].second : -HUGE_VAL;
+    Require(CloseEnough(top_logprobs[i], value), "top_logprobs alone", target);
+  }
 }
 
 }  // namespace

@@ -37,11 +37,23 @@ NEXTTOKEN_INLINE uint32_t Bits(Mask mask) {
   return static_cast<uint32_t>(_mm256_movemask_ps(mask.v));
 }
 
-// The numbers of the lanes that are left, first to last.
+// For each mask the numbers of its lanes, first to last, a byte each. From a table, because the instructions that would
+// make them are slow on some processors.
+struct CompressingOrders {
+  uint64_t of[256];
+  constexpr CompressingOrders() : of() {
+    for (int bits = 0; bits < 256; ++bits) {
+      int place = 0;
+      for (int lane = 0; lane < kLanes; ++lane) {
+        if (bits >> lane & 1) of[bits] |= static_cast<uint64_t>(lane) << 8 * place++;
+      }
+    }
+  }
+};
+constexpr CompressingOrders kCompressingOrders;
+
 NEXTTOKEN_INLINE __m256i CompressingOrder(uint32_t bits) {
-  const uint64_t kept = _pdep_u64(bits, 0x0101010101010101) * 0xff;  // a byte a lane
-  const uint64_t order = _pext_u64(0x0706050403020100, kept);
-  return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(order)));
+  return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(kCompressingOrders.of[bits])));
 }
 NEXTTOKEN_INLINE int32_t Compress(Mask mask, Floats x, float* to) {
   const uint32_t bits = Bits(mask);

@@ -53,8 +53,8 @@ NEXTTOKEN_HD uint64_t DrawTarget(uint64_t bits, uint64_t mass) {
 
 // The last token that is kept, in rank order (logit descending, id ascending).
 struct Cut {
-  uint32_t key = 0;
-  int32_t token = -1;
+  uint32_t key;
+  int32_t token;
 
   NEXTTOKEN_HD bool Keeps(uint32_t other_key, int32_t other_token) const {
     return other_key > key || (other_key == key && other_token <= token);

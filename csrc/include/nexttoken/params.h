@@ -31,9 +31,9 @@ struct RowParams {
   uint64_t seed = 0;
   uint32_t sequence_index = 0;
 
-  bool IsGreedy() const { return temperature < kGreedyTemperature; }
+  NEXTTOKEN_HD bool IsGreedy() const { return temperature < kGreedyTemperature; }
   // By bits: it is asked where the caller's float environment is still on, and a subnormal penalty must not pass for 0.
-  bool HasPenalties() const {
+  NEXTTOKEN_HD bool HasPenalties() const {
     return BitsOfFloat(presence_penalty) << 1 != 0 || BitsOfFloat(frequency_penalty) << 1 != 0 ||
            BitsOfFloat(repetition_penalty) != BitsOfFloat(1.0f);
   }

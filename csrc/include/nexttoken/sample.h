@@ -16,7 +16,8 @@
 namespace nexttoken {
 
 // All that decides one row. Pointers are borrowed for the call. Preconditions, checked by the caller: 1 <= vocab_size
-// <= kMaxVocabSize, token ids in [0, vocab_size), bias ids distinct, sequence_index + n <= 2^32.
+// <= kMaxVocabSize, token ids in [0, vocab_size), bias ids distinct, sequence_index + n <= 2^32, logprobs <=
+// kMaxTopLogprobs.
 struct RowInput {
   RowView logits;
   RowParams params;

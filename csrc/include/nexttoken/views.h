@@ -13,7 +13,7 @@ constexpr int64_t kMaxVocabSize = int64_t{1} << 20;
 
 enum class DType : uint8_t { kFloat32, kFloat16, kBFloat16 };
 
-constexpr int64_t ItemSize(DType dtype) {
+NEXTTOKEN_HD constexpr int64_t ItemSize(DType dtype) {
   return dtype == DType::kFloat32 ? 4 : 2;
 }
 

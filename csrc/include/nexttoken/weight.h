@@ -56,7 +56,8 @@ NEXTTOKEN_HD float FractionOf(float t, float n) {
   return (exact - 0.5f) + 0.5f;
 }
 
-// Branch-free, so that compilers vectorise loops over it. z is not NaN; max is the row's maximum and not -inf.
+// Branch-free. The CPU kernels weigh vectors (csrc/cpu/row_weights.h) and ask here for single values. z is not NaN; max
+// is the row's maximum and not -inf.
 NEXTTOKEN_HD uint64_t WeightOf(float z, float max, float scale) {
   const float difference = z - max;  // NaN where both are infinite: the select below never uses it
   const float t = z == max ? 0.0f : difference * scale;
