@@ -182,7 +182,7 @@ StepTuple Step(Sampler& sampler, py::handle logits, py::handle rows, py::handle 
                           std::to_string(bitmask->ndim()) + " dimensions");
     }
     input.bitmask = bitmask->data();
-    input.bitmask_rows = bitmask->ndim() == 2 ? bitmask->shape(0) : 0;
+    input.bitmask_rows = bitmask->ndim() == 2 ? bitmask->shape(0) : kOneLineForAll;
     input.bitmask_words = bitmask->shape(bitmask->ndim() - 1);
   }
   {

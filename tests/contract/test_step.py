@@ -116,6 +116,7 @@ def test_an_error_of_a_sequence_is_its_own(sampler: Sampler) -> None:
         ((3,), r"\(2,\) or \(3, 2\), got \(3,\)$"),
         ((2, 2), r"\(2,\) or \(3, 2\), got \(2, 2\)$"),
         ((1, 2), r"\(2,\) or \(3, 2\), got \(1, 2\)$"),
+        ((0, 2), r"\(2,\) or \(3, 2\), got \(0, 2\)$"),
         ((3, 1), r"\(2,\) or \(3, 2\), got \(3, 1\)$"),
         ((), r"\(words,\) or \(rows, words\), got 0 dimensions$"),
         ((3, 2, 1), r"\(words,\) or \(rows, words\), got 3 dimensions$"),
