@@ -61,8 +61,7 @@ class ThreadPool {
     }
   }
 
-  // On the calling thread and at most `helpers` workers. The first exception of a task is thrown here, once no thread
-  // is at work any more; tasks that had not begun by then are left out.
+  // On the calling thread and at most `helpers` workers.
   void Run(const Job& job, int helpers) {
     helpers = std::min(helpers, static_cast<int>(threads_.size()));
     // A thread that waits on the processor which another one needs holds up what it waits for.
