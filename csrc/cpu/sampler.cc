@@ -172,7 +172,7 @@ void Sampler::CheckShapes(const StepInput& input) const {
   for (int64_t i = 0; input.lines && i < count; ++i) {
     if (input.lines[i] < 0 || input.lines[i] >= logits.batch_size) {
       throw std::invalid_argument("logits_rows must be in [0, " + std::to_string(logits.batch_size) + "), got " +
-                                  std::to_string(input.lines[i]));
+                                  std::to_string(input.lines[i]) + " at position " + std::to_string(i));
     }
   }
   const int64_t due = (vocab_size_ + 31) / 32;
