@@ -38,7 +38,9 @@ bool DtypeOfDlpack(const DLDataType& type, DType* dtype) {
 
 std::string NameOfDlpack(const DLDataType& type) {
   static const char* const kNames[] = {"int", "uint", "float", "handle", "bfloat", "complex", "bool"};
-  return (type.code < 7 ? kNames[type.code] : "type ") + std::to_string(type.bits);
+  const std::string bits = std::to_string(type.bits);
+  if (type.code < 7) return kNames[type.code] + bits;
+  return "DLPack type code " + std::to_string(type.code) + " of " + bits + " bits";
 }
 
 }  // namespace
