@@ -38,7 +38,52 @@ bool DtypeOfDlpack(const DLDataType& type, DType* dtype) {
 
 std::string NameOfDlpack(const DLDataType& type) {
   static const char* const kNames[] = {"int", "uint", "float", "handle", "bfloat", "complex", "bool"};
-  return (type.code < 7 ? kNames[type.code] : "type ") + std::to_string(type.bits);
+  const std::string bits = std::to_string(type.bits);
+  if (type.code < 7) return kNames[type.code] + bits;
+  return "DLPack type code " + std::to_string(type.code) + " of " + bits + " bits";
+}
+
+PyObject* Interned(const char* name) {
+  PyObject* string = PyUnicode_InternFromString(name);
+  if (!string) throw py::error_already_set();
+  return string;
+}
+
+// An attribute, or null where there is none. Any other error of looking is thrown: an interrupt, memory that ran out.
+py::object Find(py::handle object, PyObject* name) {
+  auto found = py::reinterpret_steal<py::object>(PyObject_GetAttr(object.ptr(), name));
+  if (!found) {
+    if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw py::error_already_set();
+    PyErr_Clear();
+  }
+  return found;
+}
+
+// After one way to the memory has failed, before another is tried: forgets why, unless all ways would fail so.
+void ForgetError() {
+  if (!PyErr_Occurred()) return;
+  if (!PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_MemoryError)) {
+    throw py::error_already_set();
+  }
+  PyErr_Clear();
+}
+
+// torch negates the imaginary part of a conjugate when it is read, by a bit of the tensor that DLPack does not know:
+// the memory holds the wrong sign. False for what is no tensor of torch.
+bool CheckNegativeBit(py::handle source) {
+  static PyObject* const kIsNeg = Interned("is_neg");
+  const auto negative = py::reinterpret_steal<py::object>(PyObject_CallMethodNoArgs(source.ptr(), kIsNeg));
+  if (!negative) {
+    if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw py::error_already_set();
+    PyErr_Clear();
+    return false;
+  }
+  if (negative.is(py::handle(Py_True))) {
+    RaiseParameterTypeError(
+        "logits must hold the values themselves, got a tensor with the negative bit set (its resolve_neg() holds "
+        "them)");
+  }
+  return true;
 }
 
 }  // namespace
@@ -113,34 +158,60 @@ bool LogitsArray::TakeNumpy(py::handle source) {
   return true;
 }
 
-// DLPack's table of C functions, some 30 times quicker than __dlpack__ of a torch tensor. Whatever it does not do,
-// __dlpack__ is asked for, and says what is wrong.
+void LogitsArray::TakeManaged(DLManagedTensorVersioned* managed) {
+  dlpack_ = {managed, [](void* held) {
+               auto* m = static_cast<DLManagedTensorVersioned*>(held);
+               if (m->deleter) m->deleter(m);
+             }};
+  if (managed->version.major != DLPACK_MAJOR_VERSION) {
+    RaiseParameterTypeError("logits must come by DLPack 1.x, got version " + std::to_string(managed->version.major));
+  }
+  SetTensor(managed->dl_tensor);
+}
+
+// DLPack's table of C functions, much quicker than __dlpack__ of a torch tensor. Whatever it does not do, __dlpack__ is
+// asked for, and says what is wrong.
+//
+// The memory must outlive Python code that runs before it is read (the entries of rows may be any objects) and, while
+// it is read, other threads. Hence the export that owns, not the quicker one that lends until control returns. From
+// torch even that owns the tensor only, and `x.set_(y)` or `x.data = y` gives a tensor other memory and lets go of the
+// old: so the storage, which is the memory, is held too. What resizes a storage takes the memory away all the same.
 bool LogitsArray::TakeExchange(py::handle source) {
-  PyTypeObject* type = Py_TYPE(source.ptr());
-  const auto capsule = py::reinterpret_steal<py::object>(
-      PyObject_GetAttrString(reinterpret_cast<PyObject*>(type), "__dlpack_c_exchange_api__"));
-  if (!capsule) {
-    PyErr_Clear();
-    return false;
-  }
-  if (!PyCapsule_IsValid(capsule.ptr(), "dlpack_exchange_api")) return false;
+  static PyObject* const kTable = Interned("__dlpack_c_exchange_api__");
+  static PyObject* const kStorage = Interned("untyped_storage");
+  const py::object capsule = Find(reinterpret_cast<PyObject*>(Py_TYPE(source.ptr())), kTable);
+  if (!capsule || !PyCapsule_IsValid(capsule.ptr(), "dlpack_exchange_api")) return false;
   auto* api = static_cast<const DLPackExchangeAPI*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
-  if (api->header.version.major != DLPACK_MAJOR_VERSION || !api->dltensor_from_py_object_no_sync) return false;
-  DLTensor tensor;
-  if (api->dltensor_from_py_object_no_sync(source.ptr(), &tensor) != 0) {
-    PyErr_Clear();
+  if (api->header.version.major != DLPACK_MAJOR_VERSION || !api->managed_tensor_from_py_object_no_sync) return false;
+  if (CheckNegativeBit(source)) {
+    // Right before the export: no other thread can come in between.
+    owner_ = py::reinterpret_steal<py::object>(PyObject_CallMethodNoArgs(source.ptr(), kStorage));
+    if (!owner_) {  // sparse, for one
+      ForgetError();
+      return false;
+    }
+  }
+  DLManagedTensorVersioned* managed = nullptr;
+  if (api->managed_tensor_from_py_object_no_sync(source.ptr(), &managed) != 0 || !managed) {
+    ForgetError();
+    owner_ = {};
     return false;
   }
-  SetTensor(tensor);
-  owner_ = py::reinterpret_borrow<py::object>(source);
+  TakeManaged(managed);
   return true;
 }
 
-bool LogitsArray::TakeDlpack(py::handle source) {
-  if (!py::hasattr(source, "__dlpack__")) return false;
+bool LogitsArray::TakeDlpack(py::handle given) {
+  static PyObject* const kDlpack = Interned("__dlpack__");
+  static PyObject* const kDevice = Interned("__dlpack_device__");
+  if (!Find(given, kDlpack)) return false;
+  auto source = py::reinterpret_borrow<py::object>(given);
+  // torch exports no tensor that requires a gradient, which reading does not need; and a tensor of our own keeps its
+  // storage, see TakeExchange.
+  if (CheckNegativeBit(source)) source = source.attr("detach")();
   // Asked first, because exporting from a device may wait for it; looked at again below, because not all can be asked.
-  if (py::hasattr(source, "__dlpack_device__")) {
-    const py::object device = source.attr("__dlpack_device__")();
+  if (const py::object ask = Find(source, kDevice)) {
+    const py::object device = ask();
     if (!py::isinstance<py::tuple>(device) || py::len(device) != 2) {
       RaiseParameterTypeError("logits must give a device type and id from __dlpack_device__, got " +
                               py::repr(device).cast<std::string>());
@@ -154,28 +225,21 @@ bool LogitsArray::TakeDlpack(py::handle source) {
     if (!error.matches(PyExc_TypeError)) throw;
     capsule = source.attr("__dlpack__")();  // a producer from before DLPack 1.0
   }
-  const DLTensor* tensor = nullptr;
   if (PyCapsule_IsValid(capsule.ptr(), "dltensor_versioned")) {
     auto* managed = static_cast<DLManagedTensorVersioned*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor_versioned"));
-    if (managed->version.major != DLPACK_MAJOR_VERSION) {
-      RaiseParameterTypeError("logits must come by DLPack 1.x, got version " + std::to_string(managed->version.major));
-    }
     PyCapsule_SetName(capsule.ptr(), "used_dltensor_versioned");
-    tensor = &managed->dl_tensor;
-    dlpack_ = {managed, [](DLManagedTensorVersioned* m) {
-                 if (m->deleter) m->deleter(m);
-               }};
+    TakeManaged(managed);
   } else if (PyCapsule_IsValid(capsule.ptr(), "dltensor")) {
     auto* managed = static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"));
     PyCapsule_SetName(capsule.ptr(), "used_dltensor");
-    tensor = &managed->dl_tensor;
-    dlpack_ = {managed, [](DLManagedTensor* m) {
+    dlpack_ = {managed, [](void* held) {
+                 auto* m = static_cast<DLManagedTensor*>(held);
                  if (m->deleter) m->deleter(m);
                }};
+    SetTensor(managed->dl_tensor);
   } else {
     RaiseParameterTypeError("logits must give a DLPack capsule, got something else from __dlpack__");
   }
-  SetTensor(*tensor);
   return true;
 }
 

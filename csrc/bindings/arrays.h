@@ -26,17 +26,19 @@ class LogitsArray {
  private:
   bool TakeNumpy(pybind11::handle source);
   bool TakeExchange(pybind11::handle source);
-  bool TakeDlpack(pybind11::handle source);
+  bool TakeDlpack(pybind11::handle given);
   bool TakeBuffer(pybind11::handle source);
   // Strides in units of `stride_bytes` bytes.
   void SetShape(const void* data, DType dtype, int64_t dimensions, const int64_t* shape, const int64_t* strides,
                 int64_t stride_bytes);
   void SetTensor(const DLTensor& tensor);
+  // Owns `managed` whatever comes.
+  void TakeManaged(DLManagedTensorVersioned* managed);
 
   LogitsView view_{};
   bool is_one_row_ = false;
-  pybind11::object owner_;        // a NumPy array, a tensor or a buffer
-  std::shared_ptr<void> dlpack_;  // calls the producer's deleter
+  pybind11::object owner_;                                           // a NumPy array, a torch storage or a buffer
+  std::unique_ptr<void, void (*)(void*)> dlpack_{nullptr, nullptr};  // calls the producer's deleter
 };
 
 // Raise an exception of nexttoken.exceptions.

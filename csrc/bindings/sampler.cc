@@ -91,8 +91,17 @@ class BorrowedMemory {
   std::unique_ptr<StepMemory> memory_;
 };
 
-// A sequence of Python integers. False for one that holds anything else.
-bool ReadIntegers(py::handle sequence, std::vector<int64_t>* values) {
+std::string Shown(py::handle value) {
+  return py::module_::import("nexttoken.params").attr("shown")(value).cast<std::string>();
+}
+
+std::string At(Py_ssize_t position) {
+  return " at position " + std::to_string(position);
+}
+
+// A sequence of Python integers in [0, end), null for 2**63. That is for the message about those that no int64_t holds:
+// the others are checked by the core.
+void ReadIntegers(const char* name, const int64_t* end, py::handle sequence, std::vector<int64_t>* values) {
   values->clear();
   const Py_ssize_t size = PySequence_Size(sequence.ptr());
   if (size < 0) throw py::error_already_set();
@@ -100,23 +109,21 @@ bool ReadIntegers(py::handle sequence, std::vector<int64_t>* values) {
     auto item = py::reinterpret_steal<py::object>(PySequence_GetItem(sequence.ptr(), i));
     if (!item) throw py::error_already_set();
     if (!PyLong_Check(item.ptr())) {
-      item = py::reinterpret_steal<py::object>(PyNumber_Index(item.ptr()));  // NumPy's integers, too
-    }
-    const int64_t value = item ? PyLong_AsLongLong(item.ptr()) : -1;
-    if (!item || (value == -1 && PyErr_Occurred())) {
-      if (!PyErr_ExceptionMatches(PyExc_TypeError) && !PyErr_ExceptionMatches(PyExc_OverflowError)) {
-        throw py::error_already_set();
+      auto integer = py::reinterpret_steal<py::object>(PyNumber_Index(item.ptr()));  // NumPy's integers, too
+      if (!integer) {
+        if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw py::error_already_set();
+        PyErr_Clear();
+        RaiseParameterTypeError(std::string(name) + " must hold integers, got " + Shown(item) + At(i));
       }
-      PyErr_Clear();
-      return false;
+      item = std::move(integer);
     }
-    values->push_back(value);
+    int overflow = 0;
+    values->push_back(PyLong_AsLongLongAndOverflow(item.ptr(), &overflow));
+    if (overflow) {
+      const std::string range = "[0, " + (end ? std::to_string(*end) : "2**63") + ")";
+      RaiseParameterError(std::string(name) + " must be in " + range + ", got " + Shown(item) + At(i));
+    }
   }
-  return true;
-}
-
-std::string Shown(py::handle value) {
-  return py::module_::import("nexttoken.params").attr("shown")(value).cast<std::string>();
 }
 
 template <class T, class U>
@@ -163,16 +170,13 @@ StepTuple Step(Sampler& sampler, py::handle logits, py::handle rows, py::handle 
   const LogitsArray array(logits);
   StepInput input;
   input.logits = array.view();
-  if ((!rows.is_none() && !ReadIntegers(rows, &memory->rows)) ||
-      (!lines.is_none() && !ReadIntegers(lines, &memory->lines))) {
-    RaiseParameterTypeError("rows and logits_rows must be sequences of integers, got " + Shown(rows) + " and " +
-                            Shown(lines));
-  }
   if (!rows.is_none()) {
+    ReadIntegers("rows", nullptr, rows, &memory->rows);
     input.rows = memory->rows.data();
     input.row_count = static_cast<int64_t>(memory->rows.size());
   }
   if (!lines.is_none()) {
+    ReadIntegers("logits_rows", &input.logits.batch_size, lines, &memory->lines);
     input.lines = memory->lines.data();
     input.line_count = static_cast<int64_t>(memory->lines.size());
   }
@@ -182,7 +186,7 @@ StepTuple Step(Sampler& sampler, py::handle logits, py::handle rows, py::handle 
                           std::to_string(bitmask->ndim()) + " dimensions");
     }
     input.bitmask = bitmask->data();
-    input.bitmask_rows = bitmask->ndim() == 2 ? bitmask->shape(0) : 0;
+    input.bitmask_rows = bitmask->ndim() == 2 ? bitmask->shape(0) : kOneLineForAll;
     input.bitmask_words = bitmask->shape(bitmask->ndim() - 1);
   }
   {

@@ -172,16 +172,17 @@ void Sampler::CheckShapes(const StepInput& input) const {
   for (int64_t i = 0; input.lines && i < count; ++i) {
     if (input.lines[i] < 0 || input.lines[i] >= logits.batch_size) {
       throw std::invalid_argument("logits_rows must be in [0, " + std::to_string(logits.batch_size) + "), got " +
-                                  std::to_string(input.lines[i]));
+                                  std::to_string(input.lines[i]) + " at position " + std::to_string(i));
     }
   }
   const int64_t due = (vocab_size_ + 31) / 32;
-  if (input.bitmask && (input.bitmask_words != due || (input.bitmask_rows != 0 && input.bitmask_rows != count))) {
+  const bool shared = input.bitmask_rows == kOneLineForAll;
+  if (input.bitmask && (input.bitmask_words != due || (!shared && input.bitmask_rows != count))) {
     const std::string words = std::to_string(due);
-    const std::string rows = input.bitmask_rows ? std::to_string(input.bitmask_rows) + ", " : "";
+    const std::string rows = shared ? "" : std::to_string(input.bitmask_rows) + ", ";
     throw std::invalid_argument("token_bitmask must have the shape (" + words + ",) or (" + std::to_string(count) +
                                 ", " + words + "), got (" + rows + std::to_string(input.bitmask_words) +
-                                (input.bitmask_rows ? ")" : ",)"));
+                                (shared ? ",)" : ")"));
   }
 }
 
@@ -202,7 +203,7 @@ void Sampler::Prepare(const StepInput& input, StepOutput* output) {
   outputs_.assign(count, {});
   LogitsView view = input.logits;
   view.vocab_size = vocab_size_;  // what lies beyond is padding
-  const int64_t bitmask_stride = input.bitmask_rows ? input.bitmask_words : 0;
+  const int64_t bitmask_stride = input.bitmask_rows == kOneLineForAll ? 0 : input.bitmask_words;
   for (size_t i = 0; i < count; ++i) {
     const Row& row = *stepping_[i];
     RowInput& in = inputs_[i];

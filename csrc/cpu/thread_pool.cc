@@ -53,16 +53,19 @@ struct Job {
 // job_ changes only while nobody can read it.
 class ThreadPool {
  public:
-  // Starts workers until there are `wanted`, or as many as the system gives: fewer threads draw the same tokens.
+  // Starts workers until there are `wanted`, or as many as the system gives: fewer threads draw the same tokens. A
+  // refusal is remembered: to ask takes as long as a row or several, and most often the answer would be the same.
   void Grow(int wanted) {
     try {
-      while (static_cast<int>(threads_.size()) < wanted) threads_.emplace_back([this] { Work(); });
+      while (static_cast<int>(threads_.size()) < wanted && !refused_) threads_.emplace_back([this] { Work(); });
     } catch (const std::exception&) {
+      refused_ = true;
     }
   }
 
-  // On the calling thread and at most `helpers` workers. The first exception of a task is thrown here, once no thread
-  // is at work any more; tasks that had not begun by then are left out.
+  void ForgetRefusal() { refused_ = false; }
+
+  // On the calling thread and at most `helpers` workers.
   void Run(const Job& job, int helpers) {
     helpers = std::min(helpers, static_cast<int>(threads_.size()));
     // A thread that waits on the processor which another one needs holds up what it waits for.
@@ -131,6 +134,7 @@ class ThreadPool {
 
   const int processors_ = static_cast<int>(std::thread::hardware_concurrency());
   std::vector<std::thread> threads_;
+  std::atomic<bool> refused_{false};  // the system would not start one more
   std::atomic<bool> spins_{false};
   // What one side writes while the other looks stands on a line of its own.
   alignas(64) std::atomic<int> tickets_{0};  // workers that may still join the job
@@ -172,6 +176,7 @@ Shared& Instance() {
 
 void SetNumThreads(int threads) {
   Instance().threads = std::max(1, threads);
+  Instance().pool.ForgetRefusal();
 }
 
 int NumThreads() {

@@ -116,7 +116,7 @@ class OldProducer(Producer):
         return self._capsule()
 
 
-_EXPORT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(_Tensor))
+_EXPORT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p))
 
 
 class _ExchangeAPI(ctypes.Structure):
@@ -140,11 +140,13 @@ def exchanging(*, major: int = 1, exports: bool = True, fails: bool = False) -> 
         kind.exchanged += 1
         if fails:
             return -1
-        out[0] = ctypes.cast(source, ctypes.py_object).value._managed.tensor
+        producer = ctypes.cast(source, ctypes.py_object).value
+        producer.lent += 1
+        out[0] = ctypes.addressof(producer._managed)
         return 0
 
     address = ctypes.cast(export, ctypes.c_void_p).value if exports else None
-    api = _ExchangeAPI(major, 3, None, None, None, None, address, None)
+    api = _ExchangeAPI(major, 3, None, None, address, None, None, None)
 
     class Exchanging(Producer):
         exchanged = 0

@@ -78,12 +78,12 @@ def test_the_c_functions_of_dlpack_come_first(logits: npt.NDArray[np.float32]) -
     dense = kind(logits.reshape(-1), (ROWS, V))
     turned = kind(np.ascontiguousarray(logits.T).reshape(-1), (ROWS, V), (1, ROWS))
     assert tokens(dense) == tokens(turned) == wanted
-    assert (kind.exchanged, dense.lent, turned.lent) == (2, 0, 0)
-    before = sys.getrefcount(dense)
+    assert (kind.exchanged, dense.lent, turned.lent) == (2, 1, 1)
+    assert (dense.given_back, turned.given_back) == (1, 1)
     view = _core.Logits(dense)
-    assert sys.getrefcount(dense) == before + 1  # a view keeps the memory's owner alive
+    assert (kind.exchanged, dense.lent, dense.given_back) == (3, 2, 1)  # not before the view goes
     del view
-    assert sys.getrefcount(dense) == before
+    assert (kind.exchanged, dense.lent, dense.given_back) == (3, 2, 2)
 
 
 @pytest.mark.parametrize("how", [{"major": 2}, {"exports": False}, {"fails": True}])
@@ -108,7 +108,7 @@ def test_device_memory_is_refused_by_the_c_functions_too(device: int) -> None:
     producer = dlpack.exchanging()(np.zeros(V, np.float32), (V,), device=device)
     with pytest.raises(ParameterTypeError, match=f"^logits must be in host memory.*, got DLPack device type {device}$"):
         nexttoken.sample(producer)
-    assert producer.lent == 0
+    assert producer.lent == producer.given_back
 
 
 def test_an_empty_dlpack_batch() -> None:
@@ -123,7 +123,7 @@ def test_an_empty_dlpack_batch() -> None:
         ({"code": INT}, ParameterTypeError, "got int32"),
         ({"bits": 64}, ParameterTypeError, "got float64"),
         ({"bits": 16, "lanes": 2}, ParameterTypeError, "got float16"),
-        ({"code": 17, "bits": 8}, ParameterTypeError, "got type 8"),
+        ({"code": 12, "bits": 8}, ParameterTypeError, "got DLPack type code 12 of 8 bits"),  # a float8
         ({"code": 5, "bits": 64}, ParameterTypeError, "got complex64"),
     ],
 )
@@ -158,9 +158,76 @@ def test_memory_of_a_device_is_not_touched(device: int) -> None:
     assert producer.lent == 0
 
 
-def test_other_versions_of_dlpack_are_refused() -> None:
+@pytest.mark.parametrize("kind", [Producer, dlpack.exchanging()])
+def test_other_versions_of_dlpack_are_refused(kind: type[Producer]) -> None:
+    producer = kind(np.zeros(V, np.float32), (V,), version=(2, 0))
     with pytest.raises(ParameterTypeError, match=r"^logits must come by DLPack 1.x, got version 2$"):
-        nexttoken.sample(Producer(np.zeros(V, np.float32), (V,), version=(2, 0)))
+        nexttoken.sample(producer)
+    assert (producer.lent, producer.given_back) == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["__dlpack_c_exchange_api__", "__dlpack__", "__dlpack_device__"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, RuntimeError])
+def test_errors_of_looking_for_dlpack_are_not_lost(name: str, error: type[BaseException]) -> None:
+    class Failing(type):
+        def __getattribute__(cls, asked: str) -> Any:
+            if asked == name == "__dlpack_c_exchange_api__":
+                raise error("on the type")
+            return super().__getattribute__(asked)
+
+    class Source(Producer, metaclass=Failing):
+        def __getattribute__(self, asked: str) -> Any:
+            if asked == name:
+                raise error("on the object")
+            return super().__getattribute__(asked)
+
+    with pytest.raises(error, match=r"^on the "):
+        nexttoken.sample(Source(np.zeros(V, np.float32), (V,)))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, RuntimeError])
+def test_only_errors_that_another_way_may_avoid_lead_to_another_way(error: type[BaseException]) -> None:
+    class LikeTorch(dlpack.exchanging()):  # type: ignore[misc]
+        def is_neg(self) -> bool:
+            return False
+
+        def untyped_storage(self) -> None:
+            raise error("no storage")
+
+        def detach(self) -> LikeTorch:
+            return self
+
+    producer = LikeTorch(np.zeros(V, np.float32), (V,))
+    if error is RuntimeError:
+        assert nexttoken.sample(producer).token_ids.shape == (1,)
+        assert (producer.exchanged, producer.lent) == (0, 1)
+    else:
+        with pytest.raises(error, match=r"^no storage$"):
+            nexttoken.sample(producer)
+
+
+def test_a_storage_is_held_beside_its_tensor() -> None:
+    class Storage:
+        pass
+
+    class LikeTorch(dlpack.exchanging()):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(np.zeros(V, np.float32), (V,))
+            self.storage = Storage()
+
+        def is_neg(self) -> bool:
+            return False
+
+        def untyped_storage(self) -> Storage:
+            return self.storage
+
+    producer = LikeTorch()
+    gone = weakref.ref(producer.storage)
+    view = _core.Logits(producer)
+    del producer.storage
+    assert gone() is not None
+    del view
+    assert gone() is None
 
 
 def test_a_producer_that_gives_no_capsule() -> None:

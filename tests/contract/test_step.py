@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from nexttoken import ParameterError, ParameterTypeError, Sampler, SamplingParams, StepResult
+from nexttoken.params import shown
 
 V = 40
 GREEDY = SamplingParams(temperature=0)
@@ -82,13 +84,30 @@ def test_rows_and_lines_come_in_any_sequence(sampler: Sampler, rows: Any) -> Non
     assert [sampler.info(row).step for row in range(3)] == [0, 2, 2]
 
 
-@pytest.mark.parametrize("bad", [1.0, np.float32(1), "1", None, 2**63, np.array([1, 2]), object()])
+@pytest.mark.parametrize("bad", [1.0, np.float32(1), "1", None, np.array([1, 2]), object()])
 @pytest.mark.parametrize("name", ["rows", "logits_rows"])
 def test_entries_that_are_no_integers_are_refused(sampler: Sampler, name: str, bad: Any) -> None:
-    message = r"^rows and logits_rows must be sequences of integers, got (None|\[0, .*) and (None|\[0, .*)$"
+    message = f"^{name} must hold integers, got {re.escape(shown(bad))} at position 1$"
     with pytest.raises(ParameterTypeError, match=message):
         sampler.step(saying(1, 2), **{"rows": [0, 1], name: [0, bad]})
     assert [sampler.info(row).step for row in range(3)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("bad", [2**63, -(2**63) - 1, 2**70, np.uint64(2**63)])
+@pytest.mark.parametrize(("name", "end"), [("rows", "2**63"), ("logits_rows", "3")])
+def test_integers_of_more_than_64_bits_are_refused(sampler: Sampler, name: str, end: str, bad: int) -> None:
+    message = rf"^{name} must be in \[0, {re.escape(end)}\), got {int(bad)} at position 1$"
+    with pytest.raises(ParameterError, match=message):
+        sampler.step(saying(1, 2, 3), **{"rows": [0, 1], "logits_rows": [0, 1], name: [0, bad]})
+    with pytest.raises(ParameterError, match=rf"^{name} must be in .*, got int that cannot be shown at position 0$"):
+        sampler.step(saying(1, 2, 3), **{"rows": [0, 1], name: [10**5000]})
+    assert [sampler.info(row).step for row in range(3)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("bad", [-1, 3, 2**63 - 1])
+def test_lines_that_are_not_there_are_refused(sampler: Sampler, bad: int) -> None:
+    with pytest.raises(ParameterError, match=rf"^logits_rows must be in \[0, 3\), got {bad} at position 1$"):
+        sampler.step(saying(1, 2, 3), rows=[0, 1], logits_rows=[0, bad])
 
 
 @pytest.mark.parametrize("name", ["rows", "logits_rows"])
@@ -116,6 +135,7 @@ def test_an_error_of_a_sequence_is_its_own(sampler: Sampler) -> None:
         ((3,), r"\(2,\) or \(3, 2\), got \(3,\)$"),
         ((2, 2), r"\(2,\) or \(3, 2\), got \(2, 2\)$"),
         ((1, 2), r"\(2,\) or \(3, 2\), got \(1, 2\)$"),
+        ((0, 2), r"\(2,\) or \(3, 2\), got \(0, 2\)$"),
         ((3, 1), r"\(2,\) or \(3, 2\), got \(3, 1\)$"),
         ((), r"\(words,\) or \(rows, words\), got 0 dimensions$"),
         ((3, 2, 1), r"\(words,\) or \(rows, words\), got 3 dimensions$"),

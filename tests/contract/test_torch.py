@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import weakref
 from typing import Any
 
 import numpy as np
 import pytest
 
 import nexttoken
+from nexttoken import _core
 
 torch: Any = pytest.importorskip("torch", reason="torch is an extra")
 
@@ -97,6 +99,86 @@ def test_tensors_that_need_care(logits: Any) -> None:
         fake = torch.zeros(ROWS, V)
     with pytest.raises(nexttoken.ParameterTypeError, match=r"^logits must have memory to read"):
         nexttoken.sample(fake)
+
+
+@pytest.fixture(params=["__dlpack_c_exchange_api__", "__dlpack__"])
+def way(request: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How tensors are read; torch before 2.10 has no C functions of DLPack."""
+    table = "__dlpack_c_exchange_api__"
+    if request.param == table and not hasattr(torch.Tensor, table):
+        pytest.skip("this torch has no C functions of DLPack")
+    if request.param != table and hasattr(torch.Tensor, table):
+        monkeypatch.delattr(torch.Tensor, table)
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("way")
+def test_a_gradient_is_not_needed(logits: Any) -> None:
+    wanted = nexttoken.sample(logits, seed=1).token_ids.tolist()
+    leaf = logits.clone().requires_grad_()
+    for tensor in (leaf, leaf * 1, torch.nn.Parameter(logits)):
+        assert tensor.requires_grad
+        assert nexttoken.sample(tensor, seed=1).token_ids.tolist() == wanted
+        assert tensor.requires_grad
+    sampler = nexttoken.Sampler(V)
+    sampler.add(nexttoken.SamplingParams(temperature=0))
+    assert sampler.step(leaf[:1]).token_ids.tolist() == leaf[:1].argmax(1).tolist()
+
+
+@pytest.mark.usefixtures("way")
+def test_the_negative_bit_is_refused(logits: Any) -> None:
+    wanted = nexttoken.sample(logits, seed=1).token_ids.tolist()
+    negated = torch.imag(torch.complex(logits, -logits).conj())  # equal to logits; the memory holds -logits
+    assert negated.is_neg()
+    with pytest.raises(nexttoken.ParameterTypeError, match=r"^logits must hold the values.*, got .*negative bit"):
+        nexttoken.sample(negated, seed=1)
+    sampler = nexttoken.Sampler(V)
+    sampler.add()
+    with pytest.raises(nexttoken.ParameterTypeError, match=r"^logits must hold the values.*, got .*negative bit"):
+        sampler.step(negated[:1])
+    assert nexttoken.sample(negated.resolve_neg(), seed=1).token_ids.tolist() == wanted
+    with pytest.raises(nexttoken.ParameterTypeError, match=r"^logits must be float32.*, got complex64$"):
+        nexttoken.sample(torch.complex(logits, logits), seed=1)
+
+
+def swap_by_set(tensor: Any) -> None:
+    tensor.set_(torch.empty(0))
+
+
+def swap_by_data(tensor: Any) -> None:
+    tensor.data = torch.zeros(1, 3)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("swap", [swap_by_set, swap_by_data])
+def test_memory_stays_when_the_tensor_takes_other_memory(swap: Any) -> None:
+    def lend() -> tuple[Any, Any]:
+        array = np.zeros((1, V), np.float32)
+        array[0, 7] = 5
+        return torch.from_numpy(array), weakref.ref(array)  # the storage holds the array
+
+    tensor, memory = lend()
+    view = _core.Logits(tensor)
+    swap(tensor)
+    assert memory() is not None
+    del view
+    assert memory() is None
+
+    class Swapping:
+        """A row number that swaps the logits' memory when it is read."""
+
+        def __index__(self) -> int:
+            swap(tensor)
+            alive.append(memory() is not None)
+            return 0
+
+    tensor, memory = lend()
+    alive: list[bool] = []
+    sampler = nexttoken.Sampler(V)
+    sampler.add(nexttoken.SamplingParams(temperature=0))
+    assert sampler.step(tensor, rows=[Swapping()]).token_ids.tolist() == [7]  # type: ignore[list-item]
+    assert alive == [True]
+    assert memory() is None
 
 
 def test_a_step_reads_tensors(logits: Any) -> None:

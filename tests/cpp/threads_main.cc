@@ -171,17 +171,35 @@ void TestPool() {
   std::vector<std::thread> callers;
   for (int caller = 0; caller < kCallers; ++caller) callers.emplace_back([] { RunJobs(2000, {}); });
   for (std::thread& caller : callers) caller.join();
-  // An exception comes out once, from whichever thread, and the pool goes on.
+}
+
+// Counts the threads between its construction and the unwinding of its task.
+class AtWork {
+ public:
+  explicit AtWork(std::atomic<int>* count) : count_(count) { ++*count_; }
+  ~AtWork() { --*count_; }
+  AtWork(const AtWork&) = delete;
+  AtWork& operator=(const AtWork&) = delete;
+
+ private:
+  std::atomic<int>* count_;
+};
+
+// An exception comes out once, from whichever thread, none is at work any more, and the pool goes on.
+void TestExceptions() {
   for (int64_t bad = 0; bad < 12; ++bad) {
     std::atomic<int> ran{0};
+    std::atomic<int> at_work{0};
     bool thrown = false;
     try {
       ParallelFor(12, [&](int64_t i) {
         ++ran;
+        const AtWork here(&at_work);
         if (i >= bad) throw std::runtime_error("task " + std::to_string(i));
+        std::this_thread::yield();  // so that some are at work when others throw
       });
     } catch (const std::runtime_error&) {
-      thrown = true;
+      thrown = at_work == 0;
     }
     Require(thrown && ran > bad, "an exception of a task is lost");
     RunJobs(9, {});
@@ -195,8 +213,10 @@ int main() {
   for (const int threads : {2, 3, 5}) {
     SetNumThreads(threads);
     TestPool();
+    TestExceptions();
   }
   SetNumThreads(1);
+  TestExceptions();
   TestFunctions(logits);
   SetNumThreads(3);
   TestSampler(logits);

@@ -39,6 +39,9 @@ enum class FinishReason : uint8_t {
   kError,   // the row's logits were bad: see its status
 };
 
+// No count of rows: a bitmask of 0 rows has no line that could serve anything.
+constexpr int64_t kOneLineForAll = -1;
+
 // What one step is asked for. Pointers are borrowed for the call.
 struct StepInput {
   LogitsView logits;              // at least the sampler's vocab_size columns; those beyond are padding
@@ -46,9 +49,9 @@ struct StepInput {
   int64_t row_count = 0;
   const int64_t* lines = nullptr;  // line_count: lines[i] of the logits serves the i-th row; null: line i does
   int64_t line_count = 0;
-  const int32_t* bitmask = nullptr;  // [bitmask_rows, bitmask_words], or null
-  int64_t bitmask_rows = 0;          // one for each row; 0: the bitmask is [bitmask_words] and serves all
-  int64_t bitmask_words = 0;         // (vocab_size + 31) / 32
+  const int32_t* bitmask = nullptr;       // [bitmask_rows, bitmask_words], or null
+  int64_t bitmask_rows = kOneLineForAll;  // one for each row; kOneLineForAll: the bitmask is [bitmask_words]
+  int64_t bitmask_words = 0;              // (vocab_size + 31) / 32
 };
 
 // What one step drew; entry i belongs to the i-th row asked for. Used again for steps of the same size, it allocates
