@@ -24,14 +24,14 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 def test_kernels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = (tmp_path / "k.json", tmp_path / "k.html")
-    words = ("--quick", "--vocab", "2000", "--vocab", "1000", "--target", "portable", "--rounds", "2")
+    words = ("--quick", "--vocab", "2000", "--vocab", "1000", "--target", "portable", "--rounds", "5")
     out = run(capsys, "kernels", *words, "--json", str(files[0]), "--html", str(files[1]))
     for text in ("One row, one thread", "20 logprobs, flat", "batch 8, 2 threads", "x one pass", "--quick: few rows"):
         assert text in out
     report = read_report(files[0])
     assert report.kind == "kernels"
     assert report.command == (
-        "nexttoken bench kernels --rounds 2 --quick --vocab 2000 --vocab 1000 --target portable --threads 2"
+        "nexttoken bench kernels --rounds 5 --quick --vocab 2000 --vocab 1000 --target portable --threads 2"
     )
     assert str(tmp_path) not in files[0].read_text()
     assert {m.target for m in report.measurements} == {"portable"}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from nexttoken.bench import compare
 from nexttoken.bench.compare import compare_reports, describe
 from nexttoken.bench.report import write_report
 from nexttoken.cli import main
@@ -49,7 +50,76 @@ def test_wall_time_is_not_judged(report: Make, measurement: Make) -> None:
     old, new = (report(measurement(ratio=ratio, clock="wall")) for ratio in (1.0, 9.0))
     comparison = compare_reports(old, new)
     assert [change.verdict for change in comparison.changes] == ["not judged"]
+    assert comparison.exit_status == 2  # nothing could be told
+    judged = measurement("temperature")
+    both = compare_reports(report(*old.measurements, judged), report(*new.measurements, judged))
+    assert both.exit_status == 0
+
+
+def test_few_rounds_are_not_judged(report: Make, measurement: Make) -> None:
+    def verdict_of(before: int, after: int) -> Any:
+        few = [report(measurement(ratio=r, rounds=n, samples=n * 32)) for r, n in ((1.0, before), (9.0, after))]
+        return compare_reports(*few)
+
+    for rounds in ((4, 25), (25, 4), (1, 1)):
+        comparison = verdict_of(*rounds)
+        assert [change.verdict for change in comparison.changes] == ["not judged"]
+        assert comparison.exit_status == 2
+        assert "1 of fewer than 5 rounds, not judged: --rounds 5" in describe(comparison)
+    assert verdict_of(5, 5).exit_status == 1
+
+
+def test_a_step_is_judged_by_its_difference(report: Make, measurement: Make) -> None:
+    def step(ns: float, spread: float = 0.0) -> Any:
+        # Some 2 us beyond a kernel whose floor is 5 us: a ratio of 0.4, or of anything.
+        return report(measurement(section="step", ratio=ns / 5000, spread_ns=spread))
+
+    assert verdicts(step(1000.0), step(1290.0)) == ["same"]
+    assert verdicts(step(1000.0), step(1310.0)) == ["slower"]
+    assert verdicts(step(1310.0), step(1000.0)) == ["faster"]
+    assert verdicts(step(1000.0, 500.0), step(1400.0)) == ["same"]
+    assert verdicts(step(-100.0), step(100.0)) == ["same"]
+    text = "\n".join(describe(compare_reports(step(1000.0), step(2000.0))))
+    assert "slower: step, greedy, nexttoken, avx2, vocabulary 128256: 1.00 to 2.00 µs (noise 0.30 µs)" in text
+
+
+def test_a_slower_rival_is_information(report: Make, measurement: Make) -> None:
+    def contest(ours: float, theirs: float) -> Any:
+        facts = {"section": "rivals"}
+        return report(measurement(ratio=ours, **facts), measurement(ratio=theirs, solver="numpy", **facts))
+
+    comparison = compare_reports(contest(2.0, 10.0), contest(2.0, 20.0))
     assert comparison.exit_status == 0
+    assert any(line.startswith("slower: rivals, greedy, numpy") for line in describe(comparison))
+    assert compare_reports(contest(2.0, 10.0), contest(4.0, 10.0)).exit_status == 1
+    alone = report(measurement(section="rivals"))
+    assert compare_reports(contest(2.0, 10.0), alone).exit_status == 0  # a rival that is not there is no loss
+    numpy = report(measurement(section="rivals", solver="numpy"))
+    assert compare_reports(numpy, numpy).exit_status == 2  # nothing of ours was judged
+
+
+def test_other_rows_are_not_compared(
+    tmp_path: Path, report: Make, measurement: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [str(tmp_path / name) for name in ("full.json", "quick.json")]
+    write_report(report(measurement(rounds=25, samples=25 * 32)), files[0])
+    write_report(report(measurement(rounds=25, samples=25 * 8)), files[1])
+    assert main(["bench", "compare", *files]) == 2
+    assert "as many rows in both reports, got 32 and 8: table, greedy" in capsys.readouterr().err
+
+
+def test_a_fault_is_not_taken_for_a_regression(
+    tmp_path: Path,
+    report: Make,
+    measurement: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = str(tmp_path / "a.json")
+    write_report(report(measurement()), path)
+    monkeypatch.setattr(compare, "describe", lambda comparison: 1 // 0)
+    assert main(["bench", "compare", path, path]) == 2
+    assert "ZeroDivisionError" in capsys.readouterr().err
 
 
 def test_cases_that_are_not_in_both(report: Make, measurement: Make) -> None:

@@ -35,7 +35,7 @@ class Contest:
     """How much to measure: a vocabulary, rounds over so many different rows."""
 
     vocab: int = 128256
-    rounds: int = 2
+    rounds: int = 5
     rows: int = 32
     checked_rows: int = 2
 
