@@ -90,6 +90,18 @@ def test_a_stepper_starts_each_row_from_its_own_state() -> None:
         assert [stepper.time(row, lambda: 0)[1] for row in range(4)] == wanted
 
 
+def test_a_stepper_keeps_its_rows_and_its_place() -> None:
+    stepper = Stepper(Workload(cases_named("full, mid")[0], VOCAB, 2))
+    places = set()
+    for row in (0, 1, 0, 1):
+        logits, rows = stepper.ready(row)
+        stepper.sampler.step(logits, rows=rows)
+        places.add(logits.ctypes.data)
+    assert [stepper.sampler.info(row).step for row in stepper._rows] == [512, 512]
+    assert len(stepper.sampler.active_rows) == 2 + 1
+    assert len(places) == 1
+
+
 def test_all_that_a_plan_asks_for_is_measured() -> None:
     plan = Plan(vocabularies=[1500, VOCAB], targets=["portable"], rounds=2, rows=8, batches=(1, 2))
     told: list[str] = []

@@ -119,12 +119,15 @@ class Workload:
         """The options of one row alone, as `nexttoken.sample` and the reference take them."""
         return {name: value[row] if name in _PER_ROW else value for name, value in self.options.items()}
 
+    def of_rows(self, rows: slice) -> dict[str, Any]:
+        """The options of some rows, as `nexttoken.sample` takes them for a batch."""
+        return {name: value[rows] if name in _PER_ROW else value for name, value in self.options.items()}
+
     def prepared(self, rows: slice = slice(None)) -> tuple[_core.Logits, _core.BatchParams]:
         """Logits and parameters of some rows, as the core takes them."""
-        options = {name: value[rows] if name in _PER_ROW else value for name, value in self.options.items()}
         defaults = {name: parameter.default for name, parameter in inspect.signature(ops.sample).parameters.items()}
         view = _core.Logits(self.logits[rows])
-        return view, ops.prepare(view, defaults | options)[0]
+        return view, ops.prepare(view, defaults | self.of_rows(rows))[0]
 
     def nucleus(self) -> float | None:
         """The median number of tokens that a draw chooses from; None where nothing is cut."""

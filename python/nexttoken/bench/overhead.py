@@ -34,24 +34,31 @@ class Stepper:
 
     def __init__(self, workload: Workload) -> None:
         self.workload = workload
-        self._sampler = Sampler(workload.vocab)
+        self.sampler = Sampler(workload.vocab)
         self._rows = [self._add(workload.of_row(row)) for row in range(workload.count)]
+        self._copy: list[int] = []
         self._scratch = row_in_cache(workload.vocab, workload.logits.dtype)
 
     def _add(self, options: dict[str, object]) -> int:
         said = options.pop("output_token_ids", ())
         options.pop("step", None)  # the sampler counts for itself
-        return self._sampler.add(SamplingParams(**options), output_token_ids=said)  # type: ignore[arg-type]
+        return self.sampler.add(SamplingParams(**options), output_token_ids=said)  # type: ignore[arg-type]
+
+    def ready(self, row: int) -> tuple[npt.NDArray[Any], list[int]]:
+        """The logits, just copied into the cache, and the rows that `sampler.step` is to be called with, once."""
+        # A step moves a row on. A copy of it, made outside the interval, starts each time from the same history.
+        if self._copy:
+            self.sampler.remove(self._copy[0])
+        self._copy = self.sampler.fork(self._rows[row], 1, sequence_index=0)
+        np.copyto(self._scratch, self.workload.logits[row])
+        return self._scratch, self._copy
 
     def time(self, row: int, clock: Callable[[], int]) -> tuple[int, int]:
         """The interval of one step in ns, with the row in the cache; and the token that it drew."""
-        # A step moves a row on. A copy of it, made outside the interval, starts each time from the same history.
-        copy = self._sampler.fork(self._rows[row], 1, sequence_index=0)
-        np.copyto(self._scratch, self.workload.logits[row])
+        logits, copy = self.ready(row)
         start = clock()
-        result = self._sampler.step(self._scratch, rows=copy)
+        result = self.sampler.step(logits, rows=copy)
         interval = clock() - start
-        self._sampler.remove(copy[0])
         return interval, int(result.token_ids[0])
 
 
