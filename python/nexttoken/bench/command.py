@@ -30,7 +30,8 @@ _HIDES = {
         "first call of a turn, which finds the others' data in the caches, is not timed.",
     ],
     "decode": [
-        "Text is a step with token bytes less one without; our loop is what is left of a token.",
+        "Text is a step with token bytes less one without, each in a run of its own, so it may be below zero by their "
+        "noise; our loop is what is left of a token.",
         "The runtime's own loop only runs the model and takes the likeliest token: no sampling, no text.",
     ],
 }
