@@ -42,6 +42,25 @@ def test_a_busier_machine_is_no_regression(report: Make, measurement: Make) -> N
     assert verdicts(report(measurement(floor_ns=5e3)), report(measurement(floor_ns=1e4))) == ["same"]
 
 
+def test_a_slower_machine_blurs_the_ratio(report: Make, measurement: Make) -> None:
+    # A run at two thirds of the clock: the kernel, which computes, gains on the floor, which reads.
+    slow, quick = report(measurement(ratio=11.5, floor_ns=5900.0)), report(measurement(ratio=13.2, floor_ns=4000.0))
+    assert verdicts(slow, quick) == ["same"]
+    assert verdicts(report(measurement(ratio=11.5, floor_ns=4000.0)), quick) == ["slower"]
+
+
+@pytest.mark.parametrize(("floors", "verdict"), [((4000.0, 5800.0), "not judged"), ((30.0, 45.0), "slower")])
+def test_steps_on_a_machine_of_another_speed_are_not_judged(
+    report: Make, measurement: Make, floors: tuple[float, float], verdict: str
+) -> None:
+    # The second floor is a few ticks of the clock, which says nothing of the machine.
+    old, new = (
+        report(measurement(section="step", ratio=ns / floor, floor_ns=floor, spread_ns=0.0))
+        for ns, floor in zip((1300.0, 2900.0), floors, strict=True)
+    )
+    assert verdicts(old, new) == [verdict]
+
+
 def test_a_floor_of_a_few_ticks_of_the_clock_tells_little(report: Make, measurement: Make) -> None:
     assert verdicts(report(measurement(floor_ns=50.0)), report(measurement(ratio=2.6, floor_ns=50.0))) == ["same"]
 
@@ -65,7 +84,7 @@ def test_few_rounds_are_not_judged(report: Make, measurement: Make) -> None:
         comparison = verdict_of(*rounds)
         assert [change.verdict for change in comparison.changes] == ["not judged"]
         assert comparison.exit_status == 2
-        assert "1 of fewer than 5 rounds, not judged: --rounds 5" in describe(comparison)
+        assert "1 not judged: of fewer than 5 rounds" in describe(comparison)
     assert verdict_of(5, 5).exit_status == 1
 
 

@@ -8,6 +8,7 @@ does not grow with the row, and is compared in nanoseconds. Rivals are told abou
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -29,6 +30,8 @@ _CLOCK_NS = 20.0
 _LEAST_ROUNDS = 5
 # By so much a step from Python differs between runs of one build: where things lie in memory is another each time.
 _STEP_NS = 300.0
+# By so much another floor, and times in nanoseconds are of another machine, so to speak.
+_DISTURBED = 0.25
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,9 @@ class Change:
     noise : float
         Factors within 1 +- this share tell nothing. In section ``"step"``, differences within so many ns.
     verdict : {"slower", "faster", "same", "not judged"}
-        The last for wall times, which another program on the machine changes at will, and for fewer than 5 rounds.
+        The last for wall times, for fewer than 5 rounds, and for a step on a machine that had another speed.
+    reason : str
+        Why it is not judged.
     """
 
     before: Measurement
@@ -52,6 +57,7 @@ class Change:
     factor: float
     noise: float
     verdict: Verdict
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -124,16 +130,29 @@ def _change(before: Measurement, after: Measurement, tolerance: float) -> Change
         (before.ratio_p90 - before.ratio_p10) / old,
         (after.ratio_p90 - after.ratio_p10) / new,
     )
-    noise = max(tolerance, spread, _CLOCK_NS / max(min(before.floor_ns, after.floor_ns), 1.0))
+    floors = sorted((max(before.floor_ns, 1.0), max(after.floor_ns, 1.0)))
+    # A machine that slows down, slows down the kernel and the floor by not quite the same factor.
+    disturbed, ticks = floors[1] / floors[0] - 1, _CLOCK_NS / floors[0]
+    noise = max(tolerance, spread, ticks, disturbed / 2)
     slower, faster = factor > 1 + noise, factor < 1 / (1 + noise)
+    reason = _reason(before, after)
     if before.section == "step":
         noise = max(before.spread_ns, after.spread_ns, _STEP_NS)
         difference = after.median_ns - before.median_ns
         slower, faster = difference > noise, difference < -noise
-    verdict: Verdict = "slower" if slower else "faster" if faster else "same"
-    if "wall" in (before.clock, after.clock) or min(before.rounds, after.rounds) < _LEAST_ROUNDS:
-        verdict = "not judged"
-    return Change(before, after, factor, noise, verdict)
+        if disturbed > max(_DISTURBED, ticks):
+            reason = reason or "on a machine of another speed"
+    verdict: Verdict = "not judged" if reason else "slower" if slower else "faster" if faster else "same"
+    return Change(before, after, factor, noise, verdict, reason)
+
+
+def _reason(before: Measurement, after: Measurement) -> str:
+    """Why the two cannot be judged; empty where they can."""
+    if "wall" in (before.clock, after.clock):
+        return "in wall time, which other programs change"
+    if min(before.rounds, after.rounds) < _LEAST_ROUNDS:
+        return f"of fewer than {_LEAST_ROUNDS} rounds"
+    return ""
 
 
 def describe(comparison: Comparison) -> list[str]:
@@ -147,15 +166,8 @@ def describe(comparison: Comparison) -> list[str]:
     lines += [f"missing from the second report: {_name(m)}" for m in comparison.only_before]
     lines += [f"only in the second report: {_name(m)}" for m in comparison.only_after]
     lines.append(f"{_count(comparison.changes, 'same')} of {len(comparison.changes)} cases unchanged within the noise")
-    unjudged = [change for change in comparison.changes if change.verdict == "not judged"]
-    wall = sum("wall" in (change.before.clock, change.after.clock) for change in unjudged)
-    if wall:
-        lines.append(f"{wall} in wall time, not judged: other programs change them")
-    if len(unjudged) > wall:
-        lines.append(
-            f"{len(unjudged) - wall} of fewer than {_LEAST_ROUNDS} rounds, not judged: --rounds {_LEAST_ROUNDS}"
-        )
-    return lines
+    reasons = Counter(change.reason for change in comparison.changes if change.reason)
+    return lines + [f"{count} not judged: {reason}" for reason, count in reasons.items()]
 
 
 def _difference(change: Change) -> str:
