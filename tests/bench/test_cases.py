@@ -44,6 +44,16 @@ def test_a_workload_is_what_it_says(case: Case) -> None:
     check_against_reference(workload)
 
 
+def test_half_of_the_edits_are_among_the_best() -> None:
+    workload = Workload(cases_named("full, mid")[0], VOCAB, 2)
+    for row, line in enumerate(workload.logits):
+        ranks = np.argsort(np.argsort(-line, kind="stable"))
+        options = workload.of_row(row)
+        assert sum(ranks[list(options["logit_bias"])[:10]] < 50) == 10
+        assert (ranks[options["output_token_ids"][:256]] < 200).all()
+        assert ranks[options["output_token_ids"][256:]].max() > 800
+
+
 def test_the_check_notices_a_wrong_token(monkeypatch: pytest.MonkeyPatch) -> None:
     workload = Workload(cases_named("full, flat")[0], VOCAB, 2)
     right = reference.draw
