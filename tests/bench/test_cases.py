@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,7 @@ from nexttoken.bench.overhead import Stepper, measure_overhead
 from nexttoken.bench.table import heading
 from nexttoken.bench.throughput import measure_throughput
 from nexttoken.exceptions import BenchmarkError
+from nexttoken.extras import missing
 
 VOCAB = 1000
 
@@ -154,6 +157,29 @@ def test_starting_threads_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     results = measure_throughput(Plan(vocabularies=[VOCAB], rounds=2, rows=4, batches=(2,), threads=2))
     assert [m.threads for m in results] == [1, 2]
     assert all(m.p90_ns < 1e11 for m in results)
+
+
+def test_overhead_has_text_logprobs_and_tensors() -> None:
+    names = {m.case for m in measure_overhead(Plan(vocabularies=[VOCAB], rounds=1, rows=2)) if m.vocab == 1024}
+    tensor = set() if missing("torch") else {"greedy, torch tensor"}
+    assert names == {"greedy", "full, mid", "greedy, text", "greedy, 20 logprobs"} | tensor
+
+
+def test_a_stepper_gives_what_it_says() -> None:
+    workload = Workload(cases_named("greedy")[0], VOCAB, 2)
+    best = workload.logits.argmax(axis=1).tolist()
+    given: list[Any] = []
+
+    def remember(array: Any) -> Any:
+        given.append(array[None])
+        return given[-1]
+
+    stepper = Stepper(workload, [f"<{token}>".encode() for token in range(VOCAB)], remember)
+    for row in range(2):
+        logits, rows = stepper.ready(row)
+        assert logits is given[0]
+        result = stepper.sampler.step(logits, rows=rows)
+        assert result.text == [f"<{best[row]}>"]
 
 
 def test_overhead_is_of_a_sampler_that_draws_what_the_kernel_draws(monkeypatch: pytest.MonkeyPatch) -> None:
