@@ -21,6 +21,8 @@ namespace {
 constexpr size_t kCacheLine = 64;
 // Where the system does not tell, or a virtual machine tells too little.
 constexpr size_t kLeastSweepBytes = size_t{64} << 20;
+// A server's cache that many cores share can ask for more memory than a small container has.
+constexpr size_t kMostSweepBytes = size_t{512} << 20;
 
 uint64_t ThreadNanoseconds() {
   timespec now;
@@ -83,7 +85,7 @@ class Sweeper {
     // left.
     size_t kibibytes = 0;
     std::ifstream("/sys/devices/system/cpu/cpu0/cache/index3/size") >> kibibytes;
-    return std::max(kLeastSweepBytes, 8 * (kibibytes << 10));
+    return std::clamp(8 * (kibibytes << 10), kLeastSweepBytes, kMostSweepBytes);
   }
   size_t bytes_;
   AlignedBuffer lines_;

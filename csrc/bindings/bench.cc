@@ -17,17 +17,17 @@ namespace py = pybind11;
 namespace nexttoken {
 namespace {
 
-// Results of one row after the other, which nobody reads but the drawn tokens.
+// Results of one row after the other, which nobody reads but the drawn tokens and the status.
 struct RowScratch {
   explicit RowScratch(const BatchParams& params)
       : logprobs(static_cast<size_t>(params.n())),
         top_token_ids(static_cast<size_t>(std::max(0, params.logprobs()))),
         top_logprobs(top_token_ids.size()) {}
 
-  RowOutput Output(const BatchParams& params, int32_t* token_ids) {
+  RowOutput Output(const BatchParams& params, int32_t* token_ids, Status* status) {
     RowOutput out;
     out.token_ids = token_ids;
-    out.status = &status;
+    out.status = status;
     if (params.logprobs() != kNoLogprobs) out.logprobs = logprobs.data();
     if (!top_token_ids.empty()) {
       out.top_token_ids = top_token_ids.data();
@@ -37,7 +37,6 @@ struct RowScratch {
     return out;
   }
 
-  Status status{};
   std::vector<float> logprobs;
   std::vector<int32_t> top_token_ids;
   std::vector<float> top_logprobs;
@@ -56,9 +55,11 @@ TimesTuple TimeRowsOf(const LogitsArray& logits, const BatchParams& params, bool
   RowScratch scratch(params);
   std::vector<RowInput> inputs;
   std::vector<RowOutput> outputs;
+  std::vector<Status> statuses(static_cast<size_t>(view.batch_size), Status::kOk);
   for (int64_t row = 0; row < view.batch_size; ++row) {
     inputs.push_back(params.Input(view, row));
-    outputs.push_back(scratch.Output(params, token_ids.mutable_data() + row * params.n()));
+    int32_t* const drawn = token_ids.mutable_data() + row * params.n();
+    outputs.push_back(scratch.Output(params, drawn, &statuses[static_cast<size_t>(row)]));
   }
   static_assert(sizeof(RowTime) == 2 * sizeof(uint64_t), "times are handed out as [batch, 2]");
   RowTime* const out = reinterpret_cast<RowTime*>(times.mutable_data());
@@ -66,6 +67,13 @@ TimesTuple TimeRowsOf(const LogitsArray& logits, const BatchParams& params, bool
   {
     const py::gil_scoped_release released;
     clock_ns = TimeRows(inputs.data(), outputs.data(), view.batch_size, sweep, out);
+  }
+  // A bad row is given up early: its time would be of no use, and quick.
+  const auto bad = std::find_if(statuses.begin(), statuses.end(), [](Status status) { return status != Status::kOk; });
+  if (bad != statuses.end()) {
+    RaiseParameterError("logits of a timed row must have a token to draw and no NaN, got status " +
+                        std::to_string(static_cast<int32_t>(*bad)) + " at row " +
+                        std::to_string(bad - statuses.begin()));
   }
   return py::make_tuple(times, token_ids, clock_ns);
 }

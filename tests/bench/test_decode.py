@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from nexttoken.bench import decode
 from nexttoken.bench.decode import Decoding, count_steps, measure_decode
 from nexttoken.exceptions import BenchmarkError
 from nexttoken.runtimes.scripted import ScriptedRuntime
+from nexttoken.sampler import Sampler
 
 PROMPT = (72, 105)
 
@@ -20,9 +20,7 @@ class Slow(ScriptedRuntime):
     """A forward pass of two milliseconds."""
 
     def decode(self, sequences: Sequence[int], token_ids: Sequence[int]) -> Any:
-        end = time.perf_counter() + 0.002
-        while time.perf_counter() < end:
-            pass
+        spin(0.002)
         return super().decode(sequences, token_ids)
 
 
@@ -56,17 +54,28 @@ def test_tokens_must_fit(tokens: int) -> None:
         measure_decode(ScriptedRuntime(["Hi"], context_length=16), Decoding(PROMPT, tokens=tokens))
 
 
-def test_what_measuring_costs_is_not_our_loops(monkeypatch: pytest.MonkeyPatch) -> None:
-    timed = decode._timed
+def spin(seconds: float) -> None:
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
 
-    def dear(sampler: Any, *arguments: Any) -> Any:
-        result = timed(sampler, *arguments)
-        if not sampler._has_text:  # the sampler that only measuring has; its own interval is over
-            time.sleep(0.003)
-        return result
 
-    monkeypatch.setattr(decode, "_timed", dear)
+@pytest.mark.parametrize("slow_for", ["text", "whoever comes first to a row"])
+def test_text_is_what_text_takes(monkeypatch: pytest.MonkeyPatch, slow_for: str) -> None:
+    step = Sampler.step
+    seen: list[Any] = []
+
+    def slow(self: Any, logits: Any, **rows: Any) -> Any:
+        # A row that comes out of the cold, or a sampler that has text to do, takes a millisecond.
+        if self._has_text if slow_for == "text" else not any(logits is one for one in seen):
+            spin(0.001)
+        seen.append(logits)
+        return step(self, logits, **rows)
+
+    monkeypatch.setattr(Sampler, "step", slow)
     runtime = ScriptedRuntime(["An answer that goes on for a while."])
-    results = {m.case: m for m in measure_decode(runtime, Decoding(PROMPT, tokens=12, rounds=1))}
-    assert results["our loop"].median_ns < 1e6
-    assert results["token"].median_ns < 2e6
+    results = {m.case: m.median_ns for m in measure_decode(runtime, Decoding(PROMPT, tokens=12, rounds=3))}
+    text, other = ("text", "sampling") if slow_for == "text" else ("sampling", "text")
+    assert results[text] > 0.9e6
+    assert abs(results[other]) < 0.5e6
+    assert results["our loop"] < 0.5e6

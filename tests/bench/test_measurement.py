@@ -16,13 +16,19 @@ def test_a_measurement_by_hand() -> None:
     times = [[20, 30, 40], [40, 60, 80], [22, 33, 44]]
     floors = [[10, 10, 10], [20, 20, 20], [10, 10, 10]]
     m = measured(times, floors, [[15], [30], [15]], section="table", case="a", vocab=8, baseline="b")
-    assert m.samples == 9
+    assert (m.rounds, m.samples, m.samples_a_round) == (3, 9, 3)
+    assert m.spread_ns == pytest.approx(54.6 - 30.6)  # of 30, 60 and 33
     assert m.median_ns == 40
     assert m.floor_ns == 10
     assert m.ratio == 3  # of 3, 3 and 3.3: the disturbed round is like the others
     assert (m.ratio_p10, m.ratio_p90) == (3, pytest.approx(3.24))
     assert m.to_baseline == 2
     assert m.p10_ns == pytest.approx(21.6)
+
+
+@pytest.mark.parametrize(("solver", "ours"), [("nexttoken", True), ("nexttoken, kernel", True), ("numpy", False)])
+def test_whose_it_is(solver: str, ours: bool) -> None:
+    assert measured([[5.0]], [[1.0]], section="rivals", case="a", vocab=1, solver=solver).ours is ours
 
 
 def test_a_floor_of_nothing_divides_nothing() -> None:

@@ -61,6 +61,20 @@ def test_nothing_is_loaded_from_elsewhere(full: Any) -> None:
     assert not re.search(r"https?:|//[a-z]|@import|url\((?!#)", text)
 
 
+def test_a_page_has_no_style_without_use(full: Any) -> None:
+    text = page(full)
+    style = text[text.index("<style>") + len("<style>") : text.index("</style>")]
+    assert "color-scheme: light" in style
+    reader = Reader()
+    reader.feed(text)
+    for selector in re.findall(r"[^{}]+(?={)", style):
+        for part in selector.split(","):
+            name, _, of_class = part.strip().partition(".")
+            assert not name or name == ":root" or name in reader.tags, part
+            assert not of_class or f'class="{of_class}"' in text, part
+    assert set(re.findall(r'class="(\w+)"', text.replace(style, ""))) == {"text", "wide"}
+
+
 def test_text_is_escaped(full: Any) -> None:
     text = page(full)
     assert "A &lt;b&gt;note&lt;/b&gt; &amp; more." in text

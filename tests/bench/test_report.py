@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,19 +52,34 @@ def spoil(tmp_path: Path, good: Report, change: Callable[[dict[str, Any]], objec
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c.update(schema=99), "schema 1, got 99"),
-        (lambda c: c.pop("schema"), "schema 1, got None"),
+        (lambda c: c.update(schema=99), "schema 2, got 99"),
+        (lambda c: c.pop("schema"), "schema 2, got None"),
         (lambda c: c.pop("machine"), "must have the members of a report"),
         (lambda c: c.update(extra=1), "must have the members of a report"),
         (lambda c: c["measurements"][0].pop("ratio"), "must have the members of a report"),
-        (lambda c: c["measurements"][0].update(ratio="2"), "ratio must be float, got '2' in 'greedy'"),
+        (lambda c: c["measurements"][0].update(ratio="2"), "case 'greedy': ratio must be float, finite, got '2'"),
         (lambda c: c["measurements"][0].update(vocab=True), "vocab must be int, got True"),
+        (lambda c: c["measurements"][0].update(ratio=float("nan")), "ratio must be float, finite, got nan"),
+        (lambda c: c["measurements"][0].update(floor_ns=float("-inf")), "floor_ns must be float, finite, got -inf"),
+        (lambda c: c["measurements"][0].update(nucleus=float("inf")), "nucleus must be float | None, finite, got inf"),
+        (lambda c: c["measurements"][0].update(p10_ns=10**400), "p10_ns must be float, finite, got an integer beyond"),
+        (lambda c: c["measurements"][0].update(rounds=0), "rounds must be in [1, samples], got 0"),
+        (lambda c: c["measurements"].append(c["measurements"][0]), "must be of another thing, got two of ('table', "),
+        (lambda c: c["measurements"].append(7), "must have the members of a report"),
+        (lambda c: c.update(measurements="text"), "measurements must be a list, got str"),
+        (lambda c: c.update(measurements={}), "measurements must be a list, got dict"),
+        (lambda c: c.update(commit=5), "commit must be str | None, got 5"),
+        (lambda c: c.update(kind=None), "kind must be str, got None"),
+        (lambda c: c.update(machine=["cpu"]), "machine must be dict[str, str], got ['cpu']"),
+        (lambda c: c["machine"].update(cpu=7), "machine must be dict[str, str], got {'cpu': 7"),
+        (lambda c: c.update(notes="A note."), "notes must be list[str], got 'A note.'"),
+        (lambda c: c.update(notes=[1]), "notes must be list[str], got [1]"),
     ],
 )
 def test_what_is_no_report_is_refused(
     tmp_path: Path, report: Make, measurement: Make, change: Callable[[dict[str, Any]], object], message: str
 ) -> None:
-    with pytest.raises(BenchmarkError, match=message):
+    with pytest.raises(BenchmarkError, match=re.escape(message)):
         read_report(spoil(tmp_path, report(measurement()), change))
 
 
@@ -73,6 +89,9 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "text.json").write_text("not json")
     with pytest.raises(BenchmarkError, match="must be JSON"):
         read_report(tmp_path / "text.json")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(BenchmarkError, match="must be JSON"):
+        read_report(tmp_path / "deep.json")
     (tmp_path / "list.json").write_text("[]")
     with pytest.raises(BenchmarkError, match="must be a benchmark report"):
         read_report(tmp_path / "list.json")

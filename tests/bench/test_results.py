@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nexttoken.bench.cases import CASES
+from nexttoken.bench.cases import CASES, VOCABULARIES
 from nexttoken.bench.report import write_report
 from nexttoken.bench.rivals import RIVALS
 
@@ -64,6 +64,7 @@ def test_targets_name_what_is_measured() -> None:
         assert target["case"] in cases
         assert target.get("solver", "numpy") in RIVALS
         assert ("at_most" in target) != ("at_least" in target)
+        assert set(target.get("vocabularies", VOCABULARIES)) == set(VOCABULARIES)
 
 
 @pytest.mark.parametrize(("ratio", "word", "status"), [(1.4, "met", 0), (1.6, "MISSED", 1), (None, "not measured", 2)])
@@ -85,3 +86,23 @@ def test_against_targets(
         write_report(report(measurement("greedy", ratio=ratio)), tmp_path / "kernels.json")
     assert against.main(tmp_path) == status
     assert word in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_each_vocabulary_has_its_target(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    report: Make,
+    measurement: Make,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    against = script("against_targets")
+    monkeypatch.setattr(against, "HERE", tmp_path)
+    vocabularies = [128256, 32000, 151936]
+    target = {"report": "kernels", "case": "greedy", "vocabularies": vocabularies, "what": "ratio", "at_most": 1.5}
+    (tmp_path / "targets.json").write_text(json.dumps([target]))
+    first = measurement("greedy", 1.4, vocab=128256)
+    second = measurement("greedy", 1.6, vocab=32000, section="vocabulary")
+    write_report(report(first, second), tmp_path / "kernels.json")
+    assert against.main(tmp_path) == 2
+    told = [line.split("|")[-2].strip() for line in capsys.readouterr().out.splitlines()[2:]]
+    assert told == ["met", "MISSED", "not measured"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,30 +9,13 @@ import numpy.typing as npt
 
 import nexttoken
 from contract.rows import Batch
-from nexttoken import _core, reference
+from nexttoken import reference
+from nexttoken.bench.kernels import forced_target as target
+from nexttoken.bench.kernels import threads_used as threads
+
+__all__ = ["ROWS_COMPARED", "Expected", "assert_close_logprobs", "target", "threads"]
 
 ROWS_COMPARED = "rows_compared"  # the name under which a test records how many
-
-
-@contextmanager
-def target(name: str) -> Iterator[None]:
-    """The CPU target `name`, and after it the one that was in use."""
-    before = _core.active_target()
-    _core.set_target(name)
-    try:
-        yield
-    finally:
-        _core.set_target(before)
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    before = _core.num_threads()
-    nexttoken.set_num_threads(count)
-    try:
-        yield
-    finally:
-        nexttoken.set_num_threads(before)
 
 
 def assert_close_logprobs(got: Any, wanted: npt.NDArray[np.float64]) -> None:

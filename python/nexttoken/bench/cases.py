@@ -61,11 +61,14 @@ CASES: tuple[Case, ...] = (
     Case("full, flat", "flat", FULL, edits=True),
     Case("full, top_k 40", "peaked", {**FULL, "top_k": 40}, edits=True),
     Case("8 draws, peaked", "peaked", {**FULL, "n": 8}, edits=True, baseline="full, peaked"),
+    Case("8 draws, mid", "mid", {**FULL, "n": 8}, edits=True, baseline="full, mid"),
     Case("8 draws, flat", "flat", {**FULL, "n": 8}, edits=True, baseline="full, flat"),
     Case("20 logprobs, peaked", "peaked", {**FULL, "logprobs": 20}, edits=True, baseline="full, peaked"),
+    Case("20 logprobs, mid", "mid", {**FULL, "logprobs": 20}, edits=True, baseline="full, mid"),
     Case("20 logprobs, flat", "flat", {**FULL, "logprobs": 20}, edits=True, baseline="full, flat"),
     Case("bfloat16, greedy", "peaked", {"temperature": 0.0}, dtype="bfloat16", baseline="greedy"),
     Case("bfloat16, peaked", "peaked", FULL, edits=True, dtype="bfloat16", baseline="full, peaked"),
+    Case("bfloat16, mid", "mid", FULL, edits=True, dtype="bfloat16", baseline="full, mid"),
     Case("bfloat16, flat", "flat", FULL, edits=True, dtype="bfloat16", baseline="full, flat"),
 )
 
@@ -119,12 +122,15 @@ class Workload:
         """The options of one row alone, as `nexttoken.sample` and the reference take them."""
         return {name: value[row] if name in _PER_ROW else value for name, value in self.options.items()}
 
+    def of_rows(self, rows: slice) -> dict[str, Any]:
+        """The options of some rows, as `nexttoken.sample` takes them for a batch."""
+        return {name: value[rows] if name in _PER_ROW else value for name, value in self.options.items()}
+
     def prepared(self, rows: slice = slice(None)) -> tuple[_core.Logits, _core.BatchParams]:
         """Logits and parameters of some rows, as the core takes them."""
-        options = {name: value[rows] if name in _PER_ROW else value for name, value in self.options.items()}
         defaults = {name: parameter.default for name, parameter in inspect.signature(ops.sample).parameters.items()}
         view = _core.Logits(self.logits[rows])
-        return view, ops.prepare(view, defaults | options)[0]
+        return view, ops.prepare(view, defaults | self.of_rows(rows))[0]
 
     def nucleus(self) -> float | None:
         """The median number of tokens that a draw chooses from; None where nothing is cut."""
@@ -139,9 +145,12 @@ class Workload:
 
 
 def _edits(row: npt.NDArray[np.float32], rng: np.random.Generator) -> tuple[dict[int, float], list[int]]:
-    """A bias and a history for a row: half of the tokens are among its best, as those of a real text are."""
+    """A bias and a history for a row: half of the tokens are among its best, as those of a real text are.
+
+    Any of the best 200 were said. A bias is on the best 50: it is there because it makes a difference.
+    """
     vocab = len(row)
-    best = np.argpartition(-row, min(200, vocab - 1))[:200].tolist()
+    best = np.argsort(-row, kind="stable")[:200].tolist()
     biased = dict.fromkeys(rng.choice(best[:50], min(_BIASED // 2, len(best)), replace=False).tolist())
     while len(biased) < min(_BIASED, vocab):
         biased[int(rng.integers(vocab))] = None

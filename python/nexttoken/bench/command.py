@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,8 @@ _HIDES = {
         "first call of a turn, which finds the others' data in the caches, is not timed.",
     ],
     "decode": [
-        "Text is a step with token bytes less one without; our loop is what is left of a token.",
+        "Text is a step with token bytes less one without, each in a run of its own, so it may be below zero by their "
+        "noise; our loop is what is left of a token.",
         "The runtime's own loop only runs the model and takes the likeliest token: no sampling, no text.",
     ],
 }
@@ -67,7 +69,8 @@ def add_parser(commands: Any) -> None:
     compare = kinds.add_parser(
         "compare",
         help="what changed between two reports",
-        description="Say what changed beyond the noise. Exit status 0: nothing slower, 1: something, 2: cannot tell.",
+        description="Say what changed beyond the noise. Exit status 0: nothing of ours slower, 1: something, 2: cannot "
+        "tell. Rivals, wall times and fewer than 5 rounds are not judged.",
         allow_abbrev=False,
     )
     compare.set_defaults(run=_compare)
@@ -104,9 +107,27 @@ def _checked(arguments: argparse.Namespace) -> None:
     for size in vocab if isinstance(vocab, list) else [] if vocab is None else [vocab]:
         if not 1000 <= size <= 2**20:
             raise ParameterError(f"vocab must be in [1000, 2**20], got {size}")
-    for path in (arguments.json, arguments.html):
-        if path is not None and not Path(path).resolve().parent.is_dir():
-            raise BenchmarkError(f"cannot write {path}: its folder does not exist")
+    if arguments.json is not None and arguments.json == arguments.html:
+        raise BenchmarkError(f"--json and --html must be two files, got {arguments.json} for both")
+    for option in ("json", "html"):
+        path = getattr(arguments, option)
+        if path is not None:
+            _check_writable(f"--{option}", path)
+
+
+def _check_writable(option: str, path: str) -> None:
+    if not path:
+        raise BenchmarkError(f"{option} must name a file, got an empty name")
+    there = Path(path).exists()
+    if there and not Path(path).is_file() and not Path(path).is_dir():
+        return  # a pipe would wait for its reader
+    try:
+        with open(path, "a"):  # appends nothing: what is in the file stays until there is something to write
+            pass
+    except OSError as error:
+        raise BenchmarkError(f"{option}: cannot write {path}: {error.strerror}") from error
+    if not there:
+        Path(path).unlink()
 
 
 def _kernels(arguments: argparse.Namespace) -> int:
@@ -116,21 +137,25 @@ def _kernels(arguments: argparse.Namespace) -> int:
     from nexttoken.bench.kernels import Plan, count_steps, measure_kernels
     from nexttoken.bench.table import progress_bar
 
-    targets = arguments.target or []
+    targets = list(dict.fromkeys(arguments.target or []))
+    for target in targets:
+        if target not in ("all", *nexttoken.targets()):
+            raise ParameterError(f"target must be all or one of {', '.join(nexttoken.targets())}, got {target!r}")
     if "all" in targets:
         targets = nexttoken.targets()
-    for target in targets:
-        if target not in nexttoken.targets():
-            raise ParameterError(f"target must be all or one of {', '.join(nexttoken.targets())}, got {target!r}")
+    vocabularies = tuple(dict.fromkeys(arguments.vocab or ()))
     facts: dict[str, Any] = {"targets": tuple(targets), "cold": arguments.cold, "threads": arguments.threads}
-    rounds = arguments.rounds or (3 if arguments.quick else 3 if arguments.cold else 25)
+    rounds = arguments.rounds or (5 if arguments.quick or arguments.cold else 25)
     if arguments.quick:
-        plan = Plan.quick(arguments.vocab, rounds=rounds, **facts)
+        plan = Plan.quick(vocabularies, rounds=rounds, **facts)
     else:
-        plan = Plan(vocabularies=tuple(arguments.vocab or VOCABULARIES), rounds=rounds, **facts)
+        plan = Plan(vocabularies=vocabularies or VOCABULARIES, rounds=rounds, **facts)
     with progress_bar(count_steps(plan)) as tick:
         measurements = measure_kernels(plan, tick)
-    return _finish("kernels", arguments, measurements, [])
+    notes = (
+        ["--cold is for rows by themselves: sections step and batch have no swept caches."] if arguments.cold else []
+    )
+    return _finish("kernels", arguments, measurements, notes)
 
 
 def _rivals(arguments: argparse.Namespace) -> int:
@@ -140,9 +165,11 @@ def _rivals(arguments: argparse.Namespace) -> int:
     from nexttoken.bench.table import progress_bar
 
     rivals, skipped = find_rivals(arguments.only or ())
-    contest = Contest(arguments.vocab, rounds=arguments.rounds or 2)
+    if arguments.only and skipped:  # asked for by name
+        raise BenchmarkError("; ".join(skipped))
+    contest = Contest(arguments.vocab, rounds=arguments.rounds or 5)
     if arguments.quick:
-        contest = Contest(arguments.vocab, rounds=arguments.rounds or 1, rows=4, checked_rows=1)
+        contest = Contest(arguments.vocab, rounds=arguments.rounds or 1, rows=8, checked_rows=1)
     with progress_bar(count_steps(contest)) as tick:
         measurements = measure_rivals(contest, rivals, tick)
     return _finish("rivals", arguments, measurements, [*(rival.note for rival in rivals if rival.note), *skipped])
@@ -164,7 +191,7 @@ def _decode(arguments: argparse.Namespace) -> int:
 
 
 def _finish(kind: str, arguments: argparse.Namespace, measurements: list[Measurement], notes: list[str]) -> int:
-    """Print, and write what was asked for."""
+    """Write what was asked for, and print. A file that cannot be written costs no other, and not the table."""
     from nexttoken.bench.page import write_page
     from nexttoken.bench.report import new_report, write_report
     from nexttoken.bench.table import print_report
@@ -172,20 +199,28 @@ def _finish(kind: str, arguments: argparse.Namespace, measurements: list[Measure
     if arguments.quick:
         notes = ["--quick: few rows and rounds, rough numbers.", *notes]
     report = new_report(kind, _command(kind, arguments), measurements, [*_HIDES[kind], *notes])
+    failed = []
+    for option, path, write in (("--json", arguments.json, write_report), ("--html", arguments.html, write_page)):
+        if path is None:
+            continue
+        try:
+            write(report, path)
+        except BenchmarkError as error:
+            failed.append(f"{option}: {error}")
     print_report(report)
-    if arguments.json is not None:
-        write_report(report, arguments.json)
-    if arguments.html is not None:
-        write_page(report, arguments.html)
+    if failed:
+        raise BenchmarkError("; ".join(failed))
     return 0
 
 
 def _command(kind: str, arguments: argparse.Namespace) -> str:
-    """The command line again, without the names of files: they are the caller's own."""
+    """The command line again, without what is the caller's own: names of files, where a model lies, the prompt."""
     words = ["nexttoken", "bench", kind]
     for name, value in vars(arguments).items():
-        if name in ("run", "json", "html") or value in (None, False):
+        if name in ("run", "json", "html", "prompt") or value in (None, False):
             continue
+        if name == "model":
+            value = Path(value).absolute().name
         for one in value if isinstance(value, list) else [value]:
             words += [f"--{name}"] if one is True else [f"--{name}", str(one)]
     return shlex.join(words)
@@ -199,8 +234,13 @@ def _compare(arguments: argparse.Namespace) -> int:
         before, after = read_report(arguments.before), read_report(arguments.after)
         tolerance = TOLERANCE if arguments.tolerance is None else arguments.tolerance
         comparison = compare_reports(before, after, tolerance)
+        lines = describe(comparison)
     except NextTokenError as error:
         print(f"nexttoken: {error}", file=sys.stderr)
         return 2
-    print("\n".join(describe(comparison)))
+    except Exception:
+        # Python's own exit status for an error is 1, which here says that something is slower.
+        traceback.print_exc()
+        return 2
+    print("\n".join(lines))
     return comparison.exit_status

@@ -35,7 +35,7 @@ class Contest:
     """How much to measure: a vocabulary, rounds over so many different rows."""
 
     vocab: int = 128256
-    rounds: int = 2
+    rounds: int = 5
     rows: int = 32
     checked_rows: int = 2
 
@@ -78,8 +78,7 @@ def _time_case(workload: Workload, rivals: Sequence[Rival], contest: Contest, ti
         floors.append([])
         for intervals in times.values():
             intervals.append([])
-        for start in range(0, workload.count, _TURN):
-            turn = range(start, min(start + _TURN, workload.count))
+        for turn in _turns(workload.count):
             floor, kernel = _kernel_turn(workload, turn)
             floors[-1] += floor
             times[KERNEL][-1] += kernel
@@ -101,6 +100,12 @@ def _time_case(workload: Workload, rivals: Sequence[Rival], contest: Contest, ti
         )
         for name in ("nexttoken", KERNEL, *(rival.name for rival in rivals))
     ]
+
+
+def _turns(rows: int) -> list[range]:
+    """At most half of the rows each, so that rows half of them away are not of the same turn."""
+    size = max(1, min(_TURN, rows // 2))
+    return [range(start, min(start + size, rows)) for start in range(0, rows, size)]
 
 
 def _kernel_turn(workload: Workload, turn: range) -> tuple[list[float], list[float]]:

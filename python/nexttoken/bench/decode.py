@@ -1,7 +1,9 @@
 """``nexttoken bench decode``: where a token's time goes: the model's forward pass, sampling, text, our loop.
 
 The runtime and the sampler of a running engine are replaced by ones that time themselves. What is left of a step is the
-loop's. Beside it, the shortest loop there is over the same runtime: forward, argmax, forward.
+loop's. A second run of the same engine has a sampler without token bytes, which does no text: side by side in one run,
+whichever came first would find the logits out of the cache, and pay for both. Beside them, the shortest loop there is
+over the same runtime: forward, argmax, forward.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nexttoken import _core
 from nexttoken.bench.kernels import Tick
@@ -25,6 +28,8 @@ from nexttoken.sampler import Sampler, StepResult
 __all__ = ["Decoding", "count_steps", "measure_decode"]
 
 _SEED = 11
+_PARTS = ("forward", "sampling", "text", "our loop")
+_WHOLES = ("token", "the runtime's own loop")
 
 
 @dataclass(frozen=True)
@@ -75,50 +80,20 @@ class _TimedRuntime:
 
 
 class _TimedSampler:
-    """A sampler that remembers how long its last step took, how long it takes without text, and what finding out cost.
-
-    The second sampler has no token bytes, so it does no text; it steps along on the same logits. Which of the two goes
-    first alternates, because the first finds the logits out of the cache.
-    """
+    """A sampler that remembers how long its last step took; all else is the inner sampler's."""
 
     def __init__(self, inner: Sampler) -> None:
         self._inner = inner
-        self._plain = Sampler(inner.vocab_size)
-        self._plain_rows: dict[int, int] = {}
-        self._steps = 0
-        self.step_ns = self.plain_ns = self.extra_ns = 0
+        self.ns = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def add(self, params: SamplingParams, prompt_token_ids: Sequence[int]) -> int:
-        row = self._inner.add(params, prompt_token_ids)
-        self._plain_rows[row] = self._plain.add(params, prompt_token_ids)
-        return row
-
     def step(self, logits: Any, rows: Sequence[int], logits_rows: Sequence[int] | None = None) -> StepResult:
-        entered = time.perf_counter_ns()
-        plain_rows = [self._plain_rows[row] for row in rows]
-        self._steps += 1
-        if self._steps % 2:
-            self.plain_ns, plain = _timed(self._plain, logits, plain_rows, logits_rows)
-            self.step_ns, result = _timed(self._inner, logits, list(rows), logits_rows)
-        else:
-            self.step_ns, result = _timed(self._inner, logits, list(rows), logits_rows)
-            self.plain_ns, plain = _timed(self._plain, logits, plain_rows, logits_rows)
-        if plain.token_ids.tolist() != result.token_ids.tolist():
-            raise BenchmarkError(
-                f"a sampler without text must draw the same tokens {result.token_ids.tolist()}, "
-                f"got {plain.token_ids.tolist()}"
-            )
-        self.extra_ns = time.perf_counter_ns() - entered - self.step_ns
+        start = time.perf_counter_ns()
+        result = self._inner.step(logits, rows=rows, logits_rows=logits_rows)
+        self.ns = time.perf_counter_ns() - start
         return result
-
-
-def _timed(sampler: Sampler, logits: Any, rows: list[int], logits_rows: Any) -> tuple[int, StepResult]:
-    start = time.perf_counter_ns()
-    result = sampler.step(logits, rows=rows, logits_rows=logits_rows)
-    return time.perf_counter_ns() - start, result
 
 
 def count_steps(decoding: Decoding) -> int:
@@ -139,27 +114,30 @@ def measure_decode(runtime: Runtime, decoding: Decoding, tick: Tick = lambda _: 
     room = runtime.context_length - len(decoding.prompt)
     if not 2 <= decoding.tokens <= room:
         raise BenchmarkError(f"tokens must be in [2, {room}] with this prompt and model, got {decoding.tokens}")
-    names = ("forward", "sampling", "text", "our loop", "token", "the runtime's own loop")
-    rounds: dict[str, list[list[float]]] = {name: [] for name in names}
+    rounds: dict[str, list[list[float]]] = {name: [] for name in (*_PARTS, *_WHOLES)}
     floors, answer = [], None
     for number in range(decoding.rounds + 1):  # the first warms up
         tick(f"round {number} of {decoding.rounds}" if number else "warming up")
-        tokens, parts, floor = _engine_round(runtime, decoding)
-        if answer is not None and tokens != answer:
-            raise BenchmarkError(f"the same request must have the same answer each time, got {tokens} after {answer}")
-        answer = tokens
+        with_text = _engine_run(runtime, decoding, text=True)
+        without = _engine_run(runtime, decoding, text=False)
         bare = _bare_loop(runtime, decoding)
+        for run in (with_text, without):
+            if answer is not None and run.tokens != answer:
+                raise BenchmarkError(
+                    f"the same request must have the same answer each time, got {run.tokens} after {answer}"
+                )
+            answer = run.tokens
         if number == 0:
             continue
-        floors.append(floor)
-        for name in names[:-1]:
-            rounds[name].append(parts[name])
-        rounds[names[-1]].append(bare)
+        floors.append(with_text.floor_ns)
+        for name, times in _split(with_text, without).items():
+            rounds[name].append(times.tolist())
+        rounds[_WHOLES[-1]].append(bare)
     return [
         measured(
             rounds[name],
             floors,
-            rounds["token"] if name in names[:4] else None,
+            rounds["token"] if name in _PARTS else None,
             section="decode",
             case=name,
             solver=runtime.name,
@@ -167,34 +145,52 @@ def measure_decode(runtime: Runtime, decoding: Decoding, tick: Tick = lambda _: 
             vocab=runtime.vocab_size,
             threads=_core.num_threads(),
             clock="wall",
-            baseline="token" if name in names[:4] else None,
+            baseline="token" if name in _PARTS else None,
         )
-        for name in names
+        for name in (*_PARTS, *_WHOLES)
     ]
 
 
-def _engine_round(runtime: Runtime, decoding: Decoding) -> tuple[list[int], dict[str, list[float]], list[float]]:
+@dataclass
+class _Run:
+    """What one answer took: ns of each token but the first."""
+
+    tokens: list[int]
+    forward: list[int] = field(default_factory=list)
+    step: list[int] = field(default_factory=list)
+    whole: list[int] = field(default_factory=list)
+    floor_ns: list[float] = field(default_factory=list)
+
+
+def _split(with_text: _Run, without: _Run) -> dict[str, npt.NDArray[np.float64]]:
+    """The parts, token by token; they add up to the tokens of the run with text."""
+    forward, step, whole = (
+        np.array(times, np.float64) for times in (with_text.forward, with_text.step, with_text.whole)
+    )
+    sampling = np.array(without.step, np.float64)
+    parts = (forward, sampling, step - sampling, whole - forward - step, whole)
+    return dict(zip((*_PARTS, _WHOLES[0]), parts, strict=True))
+
+
+def _engine_run(runtime: Runtime, decoding: Decoding, *, text: bool) -> _Run:
     timed_runtime = _TimedRuntime(runtime)
     strip = getattr(runtime.tokenizer, "strip_leading_space", False)
     engine = Engine(timed_runtime, strip_leading_space=strip)
-    timed_sampler = _TimedSampler(engine._sampler)
+    timed_sampler = _TimedSampler(engine._sampler if text else Sampler(runtime.vocab_size))
     engine._sampler = timed_sampler  # type: ignore[assignment]
     handle = engine.submit(decoding.prompt, decoding.request)
-    tokens = [next(handle).token_id]
-    parts: dict[str, list[float]] = {name: [] for name in ("forward", "sampling", "text", "our loop", "token")}
-    while len(tokens) < decoding.tokens:
+    run = _Run([next(handle).token_id])
+    while len(run.tokens) < decoding.tokens:
         start = time.perf_counter_ns()
         event = next(handle)
-        whole = time.perf_counter_ns() - start - timed_sampler.extra_ns
-        tokens.append(event.token_id)
-        parts["forward"].append(timed_runtime.ns)
-        parts["sampling"].append(timed_sampler.plain_ns)
-        parts["text"].append(timed_sampler.step_ns - timed_sampler.plain_ns)
-        parts["our loop"].append(whole - timed_runtime.ns - timed_sampler.step_ns)
-        parts["token"].append(whole)
+        run.whole.append(time.perf_counter_ns() - start)
+        run.tokens.append(event.token_id)
+        run.forward.append(timed_runtime.ns)
+        run.step.append(timed_sampler.ns)
     line = np.ascontiguousarray(np.asarray(timed_runtime.logits).reshape(-1, np.shape(timed_runtime.logits)[-1])[:1])
     floor = _core.time_one_pass_max(_core.Logits(np.repeat(line, 9, axis=0)), sweep=False)
-    return tokens, parts, floor.astype(np.float64).tolist()
+    run.floor_ns = floor.astype(np.float64).tolist()
+    return run
 
 
 def _bare_loop(runtime: Runtime, decoding: Decoding) -> list[float]:

@@ -60,7 +60,7 @@ class Plan:
     def quick(cls, vocabularies: Sequence[int] | None, **facts: object) -> Plan:
         """A plan of seconds: for a first look, and for trying the command out. Its numbers are rough."""
         chosen = tuple(vocabularies or (32000,))
-        defaults = {"rounds": 3, "rows": 8, "checked_rows": 1, "batches": (1, 8)}
+        defaults = {"rounds": 5, "rows": 8, "checked_rows": 1, "batches": (1, 8)}
         return cls(vocabularies=chosen, **{**defaults, **facts})  # type: ignore[arg-type]
 
 

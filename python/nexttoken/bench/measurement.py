@@ -34,10 +34,12 @@ class Measurement:
         CPU time of the calling thread, or wall time.
     nucleus : float or None
         Median tokens that a draw chooses from.
-    samples : int
-        How many intervals.
+    rounds, samples : int
+        How many rounds, and how many intervals in all of them.
     median_ns, p10_ns, p90_ns : float
         Of the intervals, per row, over different rows and rounds.
+    spread_ns : float
+        From the 10th to the 90th percentile of the medians of rounds, in which rows do not differ.
     floor_ns : float
         One pass over the row, in the same run: the median.
     ratio, ratio_p10, ratio_p90 : float
@@ -56,10 +58,12 @@ class Measurement:
     cold: bool = False
     clock: str = "cpu"
     nucleus: float | None = None
+    rounds: int
     samples: int
     median_ns: float
     p10_ns: float
     p90_ns: float
+    spread_ns: float
     floor_ns: float
     ratio: float
     ratio_p10: float
@@ -73,6 +77,16 @@ class Measurement:
         return (
             self.section, self.case, self.solver, self.target, self.vocab, self.batch, self.threads, self.cold,
         )  # fmt: skip
+
+    @property
+    def samples_a_round(self) -> int:
+        """Of different rows: fewer of them are other rows, with another cost."""
+        return self.samples // self.rounds
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is of this package, not of a rival or a runtime."""
+        return self.solver.startswith("nexttoken")
 
 
 def measured(
@@ -93,18 +107,25 @@ def measured(
     """
     t, f = np.asarray(times, np.float64), np.asarray(floors, np.float64)
     # Round by round: what disturbs a round disturbs both sides of its ratio.
-    ratios = np.median(t, axis=1) / np.maximum(np.median(f, axis=1), 1.0)
+    medians = np.median(t, axis=1)
+    ratios = medians / np.maximum(np.median(f, axis=1), 1.0)
     if baseline_times is not None:
         base = np.median(np.asarray(baseline_times, np.float64), axis=1)
-        facts["to_baseline"] = float(np.median(np.median(t, axis=1) / np.maximum(base, 1.0)))
+        facts["to_baseline"] = float(np.median(medians / np.maximum(base, 1.0)))
     return Measurement(
+        rounds=len(t),
         samples=t.size,
         median_ns=float(np.median(t)),
         p10_ns=float(np.percentile(t, 10)),
         p90_ns=float(np.percentile(t, 90)),
+        spread_ns=_spread(medians),
         floor_ns=float(np.median(f)),
         ratio=float(np.median(ratios)),
         ratio_p10=float(np.percentile(ratios, 10)),
         ratio_p90=float(np.percentile(ratios, 90)),
         **facts,
     )
+
+
+def _spread(values: npt.NDArray[np.float64]) -> float:
+    return float(np.percentile(values, 90) - np.percentile(values, 10))

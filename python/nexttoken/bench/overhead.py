@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nexttoken import _core
-from nexttoken.bench.cases import Workload, cases_named
+from nexttoken.bench.cases import Case, Workload, cases_named
 from nexttoken.bench.kernels import Plan
 from nexttoken.bench.measurement import Measurement, measured
 from nexttoken.exceptions import BenchmarkError
+from nexttoken.extras import missing, require
 from nexttoken.params import SamplingParams
 from nexttoken.sampler import Sampler
 
@@ -30,28 +31,45 @@ class Stepper:
     ----------
     workload : Workload
         Whose rows and parameters.
+    token_bytes : sequence of bytes, optional
+        Of a sampler that makes text, too.
+    given_as : callable, optional
+        Makes of an array what `sampler.step` is given, in the same memory.
     """
 
-    def __init__(self, workload: Workload) -> None:
+    def __init__(
+        self,
+        workload: Workload,
+        token_bytes: Sequence[bytes] | None = None,
+        given_as: Callable[[npt.NDArray[Any]], Any] = lambda array: array,
+    ) -> None:
         self.workload = workload
-        self._sampler = Sampler(workload.vocab)
+        self.sampler = Sampler(workload.vocab, token_bytes)
         self._rows = [self._add(workload.of_row(row)) for row in range(workload.count)]
+        self._copy: list[int] = []
         self._scratch = row_in_cache(workload.vocab, workload.logits.dtype)
+        self._given = given_as(self._scratch)
 
     def _add(self, options: dict[str, object]) -> int:
         said = options.pop("output_token_ids", ())
         options.pop("step", None)  # the sampler counts for itself
-        return self._sampler.add(SamplingParams(**options), output_token_ids=said)  # type: ignore[arg-type]
+        return self.sampler.add(SamplingParams(**options), output_token_ids=said)  # type: ignore[arg-type]
+
+    def ready(self, row: int) -> tuple[Any, list[int]]:
+        """The logits, just copied into the cache, and the rows that `sampler.step` is to be called with, once."""
+        # A step moves a row on. A copy of it, made outside the interval, starts each time from the same history.
+        if self._copy:
+            self.sampler.remove(self._copy[0])
+        self._copy = self.sampler.fork(self._rows[row], 1, sequence_index=0)
+        np.copyto(self._scratch, self.workload.logits[row])
+        return self._given, self._copy
 
     def time(self, row: int, clock: Callable[[], int]) -> tuple[int, int]:
         """The interval of one step in ns, with the row in the cache; and the token that it drew."""
-        # A step moves a row on. A copy of it, made outside the interval, starts each time from the same history.
-        copy = self._sampler.fork(self._rows[row], 1, sequence_index=0)
-        np.copyto(self._scratch, self.workload.logits[row])
+        logits, copy = self.ready(row)
         start = clock()
-        result = self._sampler.step(self._scratch, rows=copy)
+        result = self.sampler.step(logits, rows=copy)
         interval = clock() - start
-        self._sampler.remove(copy[0])
         return interval, int(result.token_ids[0])
 
 
@@ -75,6 +93,8 @@ def clock_cost_ns(clock: Callable[[], int]) -> int:
 def measure_overhead(plan: Plan) -> list[Measurement]:
     """The section ``"step"``: greedy and the full pipeline, over the plan's first vocabulary and a small one.
 
+    Over the small one also text, logprobs and, where torch is installed, a tensor: what they add is of Python's side.
+
     Raises
     ------
     BenchmarkError
@@ -84,12 +104,24 @@ def measure_overhead(plan: Plan) -> list[Measurement]:
     for vocab in dict.fromkeys((plan.vocabularies[0], _SMALL_VOCAB)):
         # Mid rows: a small vocabulary has no confident head to speak of.
         for case in cases_named("greedy", "full, mid"):
-            results.append(_beyond_the_kernel(Workload(case, vocab, plan.rows), plan.rounds))
+            results.append(_beyond_the_kernel(Stepper(Workload(case, vocab, plan.rows)), plan.rounds))
+    results += [_beyond_the_kernel(stepper, plan.rounds) for stepper in _additions(plan.rows)]
     return results
 
 
-def _beyond_the_kernel(workload: Workload, rounds: int) -> Measurement:
-    stepper = Stepper(workload)
+def _additions(rows: int) -> Iterator[Stepper]:
+    def greedy(name: str, **options: int) -> Workload:
+        case = Case(f"greedy, {name}", "peaked", {"temperature": 0.0, **options})
+        return Workload(case, _SMALL_VOCAB, rows)
+
+    yield Stepper(greedy("text"), [f" {token}".encode() for token in range(_SMALL_VOCAB)])
+    yield Stepper(greedy("20 logprobs", logprobs=20))
+    if not missing("torch"):
+        yield Stepper(greedy("torch tensor"), given_as=require("torch", "torch").from_numpy)
+
+
+def _beyond_the_kernel(stepper: Stepper, rounds: int) -> Measurement:
+    workload = stepper.workload
     clock = time.thread_time_ns
     cost = clock_cost_ns(clock)
     view, params = workload.prepared()

@@ -14,14 +14,16 @@ from nexttoken.exceptions import BenchmarkError
 
 __all__ = ["page", "write_page"]
 
+# Plots have dark text and no ground of their own, so the page is light whatever the reader's system prefers.
 _STYLE = """
+:root { color-scheme: light }
 body { font: 15px/1.5 system-ui, sans-serif; color: #1f2328; background: #fff; max-width: 60rem; margin: 2rem auto;
   padding: 0 1rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #d0d7de; white-space: nowrap }
 th.text, td.text { text-align: left }
-.wide { overflow-x: auto } svg { width: 100%; max-width: 46rem; height: auto } code { background: #f6f8fa }
+.wide { overflow-x: auto } svg { width: 100%; max-width: 46rem; height: auto }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem } dt { color: #57606a } dd { margin: 0 }
 """
 
@@ -72,14 +74,10 @@ def _facts(report: Report) -> str:
 def _table(report: Report, section: str) -> str:
     measurements = report.section(section)
     columns, rows = cells(measurements)
-    sides = ["text" if column in LEFT else "number" for column in columns]
-    head = "".join(
-        f'<th class="{side}">{html.escape(column)}</th>' for side, column in zip(sides, columns, strict=True)
-    )
+    sides = [' class="text"' if column in LEFT else "" for column in columns]
+    head = "".join(f"<th{side}>{html.escape(column)}</th>" for side, column in zip(sides, columns, strict=True))
     body = "\n".join(
-        "<tr>"
-        + "".join(f'<td class="{side}">{html.escape(cell)}</td>' for side, cell in zip(sides, row, strict=True))
-        + "</tr>"
+        "<tr>" + "".join(f"<td{side}>{html.escape(cell)}</td>" for side, cell in zip(sides, row, strict=True)) + "</tr>"
         for row in rows
     )
     title = f"<h2>{html.escape(SECTIONS[section])}</h2>\n<p>{html.escape(heading(measurements))}</p>"

@@ -13,7 +13,9 @@ from nexttoken.extras import require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+    from matplotlib.ticker import Locator
 
 __all__ = ["figures", "plots", "svg"]
 
@@ -74,20 +76,38 @@ def _axes(x: str, y: str) -> tuple[Figure, Axes]:
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.grid(True, which="major", color="#d0d7de", linewidth=0.6)
+    axes.set_axisbelow(True)  # the grid lies below bars
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 
 def _lines(
-    axes: Axes, measurements: Sequence[Measurement], line: Callable[[Measurement], str], x: Callable[[Measurement], Any]
+    axes: Axes,
+    measurements: Sequence[Measurement],
+    line: Callable[[Measurement], str],
+    x: Callable[[Measurement], float | None],
 ) -> None:
+    """A line through the medians, and the spread as a band. The medians decide how far the axis goes."""
+    medians = [m.median_ns / 1e3 for m in measurements]
     for color, label in zip(_COLORS * 9, dict.fromkeys(map(line, measurements)), strict=False):
-        points = sorted((x(m), m) for m in measurements if line(m) == label and x(m) is not None)
+        found = ((x(m), m) for m in measurements if line(m) == label)
+        points = sorted(((at, m) for at, m in found if at is not None), key=lambda point: point[0])
         xs = [at for at, _ in points]
         axes.plot(xs, [m.median_ns / 1e3 for _, m in points], "o-", ms=3.5, lw=1.4, color=color, label=label)
-        low, high = [m.p10_ns / 1e3 for _, m in points], [m.p90_ns / 1e3 for _, m in points]
-        axes.fill_between(xs, low, high, color=color, alpha=0.15, linewidth=0)
-    axes.legend(frameon=False, fontsize="small")
+        if len(points) > 1:  # a band over one point has no width, and would still stretch the axes
+            low, high = [m.p10_ns / 1e3 for _, m in points], [m.p90_ns / 1e3 for _, m in points]
+            axes.fill_between(xs, low, high, color=color, alpha=0.15, linewidth=0)
+    axes.set_ylim(0, 1.1 * max(medians))
+    _legend_outside(axes)
+
+
+def _legend_outside(axes: Axes) -> None:
+    axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1.01, 1))
+
+
+def _plain(axis: Axis) -> None:
+    """Numbers as people write them, in place of powers."""
+    axis.set_major_formatter(lambda value, _: f"{value:,.10g}")
 
 
 def _named(m: Measurement, text: str, measurements: Sequence[Measurement]) -> str:
@@ -96,42 +116,60 @@ def _named(m: Measurement, text: str, measurements: Sequence[Measurement]) -> st
 
 
 def _over_vocabulary(measurements: Sequence[Measurement]) -> Figure | None:
-    if len({m.vocab for m in measurements}) < 2:
+    """Of the first target alone: all cases of several are more lines than can be told apart."""
+    first = [m for m in measurements if m.target == measurements[0].target]
+    if len({m.vocab for m in first}) < 2:
         return None
-    figure, axes = _axes("tokens in the vocabulary", "µs a row, CPU time")
-    _lines(axes, measurements, lambda m: _named(m, m.case, measurements), lambda m: m.vocab)
-    floors = sorted({m.vocab: m.floor_ns / 1e3 for m in measurements}.items())
+    several = len(first) < len(measurements)
+    figure, axes = _axes("tokens in the vocabulary", "µs a row, CPU time" + f", {first[0].target}" * several)
+    _lines(axes, first, lambda m: m.case, lambda m: m.vocab)
+    floors = sorted({m.vocab: m.floor_ns / 1e3 for m in first}.items())
     axes.plot(*zip(*floors, strict=True), "--", color="#57606a", lw=1, label="one pass")
+    ends = [floor for _, floor in floors] + [m.median_ns / 1e3 for m in first]
     axes.set_yscale("log")
-    axes.legend(frameon=False, fontsize="small")
+    axes.set_ylim(min(ends) / 1.2, max(ends) * 1.2)
+    axes.yaxis.set_major_locator(_steps())
+    axes.yaxis.minorticks_off()
+    _plain(axes.xaxis)
+    _plain(axes.yaxis)
+    _legend_outside(axes)
     return figure
+
+
+def _steps() -> Locator:
+    """1, 2, 5, 10, 20, 50 ... along a logarithmic axis."""
+    from matplotlib.ticker import LogLocator
+
+    return LogLocator(subs=(1.0, 2.0, 5.0))
 
 
 def _over_nucleus(measurements: Sequence[Measurement]) -> Figure | None:
     figure, axes = _axes("tokens in the nucleus (median)", "µs a row, CPU time")
     _lines(axes, measurements, lambda m: _named(m, "full pipeline", measurements), lambda m: m.nucleus)
     axes.set_xscale("log")
-    axes.set_ylim(bottom=0)
+    axes.xaxis.minorticks_off()
+    _plain(axes.xaxis)
     return figure
 
 
 def _over_batch(measurements: Sequence[Measurement]) -> Figure | None:
-    if len({m.batch for m in measurements}) < 2:
+    batches = sorted({m.batch for m in measurements})
+    if len(batches) < 2:
         return None
     figure, axes = _axes("rows in the batch", "µs a row, wall time")
     threads = {count: f"{count} thread" + "s" * (count > 1) for count in (m.threads for m in measurements)}
     _lines(axes, measurements, lambda m: _named(m, threads[m.threads], measurements), lambda m: m.batch)
     axes.set_xscale("log", base=2)
-    axes.set_ylim(bottom=0)
+    axes.set_xticks(batches, map(str, batches))
+    axes.minorticks_off()
     return figure
 
 
 def _against_rivals(measurements: Sequence[Measurement]) -> Figure | None:
     """How many times our own cost each rival takes."""
-    ours = {m.case: m for m in measurements if m.solver == "nexttoken"}
-    rivals = list(dict.fromkeys(m.solver for m in measurements if not m.solver.startswith("nexttoken")))
-    cases = [case for case in ours if any(m.case == case for m in measurements if m.solver in rivals)]
-    if not rivals or not cases:
+    others = [m for m in measurements if not m.ours and m.to_baseline is not None]
+    rivals, cases = (list(dict.fromkeys(names)) for names in ((m.solver for m in others), (m.case for m in others)))
+    if not others:
         return None
     from matplotlib.figure import Figure
 
@@ -139,9 +177,7 @@ def _against_rivals(measurements: Sequence[Measurement]) -> Figure | None:
     axes = figure.add_subplot()
     height = 0.8 / len(rivals)
     for place, rival in enumerate(rivals):
-        found = {
-            m.case: m.median_ns / ours[m.case].median_ns for m in measurements if m.solver == rival and m.case in ours
-        }
+        found = {m.case: m.to_baseline for m in others if m.solver == rival and m.to_baseline is not None}
         at = [index + (place - (len(rivals) - 1) / 2) * height for index, case in enumerate(cases) if case in found]
         widths = [found[case] for case in cases if case in found]
         axes.barh(at, widths, height * 0.9, color=_COLORS[(place + 1) % len(_COLORS)], label=rival)
@@ -153,8 +189,9 @@ def _against_rivals(measurements: Sequence[Measurement]) -> Figure | None:
     axes.set_xscale("log")
     axes.set_xlim(left=min(0.5, *axes.get_xlim()[:1]))
     axes.set_xlabel("CPU time of a step from Python, in steps of nexttoken")
+    _plain(axes.xaxis)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1.02, 1))
+    _legend_outside(axes)
     return figure
 
 
@@ -164,8 +201,10 @@ def _token_time(measurements: Sequence[Measurement]) -> Figure | None:
     parts = [m for m in measurements if m.baseline is not None]
     left = 0.0
     for color, m in zip(_COLORS * 2, parts, strict=False):
-        width = max(0.0, m.median_ns / 1e3)
+        width = m.median_ns / 1e3
         axes.barh(0, width, left=left, color=color, label=f"{m.case}: {width:,.1f}")
+        if width < 0:  # a difference within its noise: it goes back over the part before, and is marked
+            axes.barh(0, width, left=left, color="none", edgecolor="white", hatch="////", linewidth=0)
         left += width
     wholes = [m for m in measurements if m.baseline is None]
     for place, m in enumerate(wholes, 1):

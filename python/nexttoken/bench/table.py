@@ -30,6 +30,7 @@ SECTIONS = {
 _COLUMNS = ("case", "by", "vocab", "nucleus", "µs", "10 to 90 %", "x one pass", "x base")
 LEFT = ("case", "by")
 _ALWAYS = (0, 4, 5, 6)
+_RATIO = 6
 
 
 @contextmanager
@@ -88,8 +89,10 @@ def heading(measurements: Sequence[Measurement]) -> str:
     makers, vocabs = ({by(m) for m in measurements}, {m.vocab for m in measurements})
     facts += [f"by {makers.pop()}"] if len(makers) == 1 else []
     facts += [f"vocabulary {vocabs.pop()}"] if len(vocabs) == 1 else []
-    floors = sorted({round(m.floor_ns / 1e3, 1) for m in measurements})
-    facts.append(f"one pass {floors[0]:g}" + (f" to {floors[-1]:g}" if len(floors) > 1 else "") + " µs")
+    if measurements[0].clock == "cpu":  # as the floor is
+        floors = [m.floor_ns for m in measurements]
+        ends = dict.fromkeys((microseconds(min(floors)), microseconds(max(floors))))
+        facts.append(f"one pass {' to '.join(ends)} µs")
     return ", ".join(facts)
 
 
@@ -112,6 +115,8 @@ def cells(measurements: Sequence[Measurement]) -> tuple[list[str], list[list[str
         return _side_by_side(measurements)
     rows = [_row(m) for m in measurements]
     told = [place for place, _ in enumerate(_COLUMNS) if place in _ALWAYS or len({row[place] for row in rows}) > 1]
+    if any(m.clock == "wall" for m in measurements):
+        told.remove(_RATIO)  # wall time in terms of CPU time says nothing
     return [_COLUMNS[place] for place in told], [[row[place] for place in told] for row in rows]
 
 

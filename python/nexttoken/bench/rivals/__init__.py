@@ -20,7 +20,7 @@ RIVALS: dict[str, tuple[str, str]] = {
 
 
 def find_rivals(names: Sequence[str] = ()) -> tuple[list[Rival], list[str]]:
-    """The rivals that are installed.
+    """The rivals that are installed and work.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def find_rivals(names: Sequence[str] = ()) -> tuple[list[Rival], list[str]]:
     rivals : list of Rival
         Ready to be used.
     skipped : list of str
-        For each of the others, its name and what to install.
+        For each of the others, its name and what to install, or why it does not load.
 
     Raises
     ------
@@ -52,4 +52,9 @@ def find_rivals(names: Sequence[str] = ()) -> tuple[list[Rival], list[str]]:
             if (error.name or "").startswith("nexttoken"):
                 raise
             skipped.append(f"{name} is left out: {error.name} is not installed (pip install {packages})")
+        except (ImportError, OSError, RuntimeError) as error:  # a library that is missing, or of another version
+            if (getattr(error, "name", None) or "").startswith("nexttoken"):
+                raise
+            told = next(iter(str(error).splitlines()), "no message")
+            skipped.append(f"{name} is left out: it does not load ({type(error).__name__}: {told})")
     return rivals, skipped

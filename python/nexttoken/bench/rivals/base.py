@@ -31,7 +31,7 @@ class RivalStep(Protocol):
 
 
 class Rival(Protocol):
-    """Another sampler.
+    """Another sampler; to be derived from.
 
     Attributes
     ----------
@@ -46,6 +46,7 @@ class Rival(Protocol):
 
     def adapted(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """`options` of `nexttoken.sample` for one row, with what the rival lacks replaced by what comes next to it."""
+        return dict(options)
 
     def prepare(self, options: Mapping[str, Any], vocab: int) -> RivalStep:
         """A step with these adapted options."""
@@ -83,14 +84,14 @@ def check_step(rival: Rival, step: RivalStep, logits: Floats, options: Mapping[s
     if not len(different):
         return
     whole = ops.distribution(logits, **{**options, "top_p": 1.0, "top_k": 0, "min_p": 0.0}).probs[0]
-    # Where tokens stand at the cut: the mass before each, best first.
+    # A token belongs exactly when the mass before it, best first, has not reached top_p.
     order = np.lexsort((np.arange(len(whole)), -whole))
     if options.get("top_k"):
         whole = whole / whole[order[: options["top_k"]]].sum()
     before = np.empty_like(whole)
     before[order] = np.cumsum(whole[order]) - whole[order]
     cut = options.get("top_p", 1.0)
-    far = different[np.abs(before[different] - cut) > _ROUNDING + whole[different]]
+    far = different[np.abs(before[different] - cut) > _ROUNDING]
     if len(far):
         raise BenchmarkError(
             f"{rival.name} must keep the {len(kept)} tokens that nexttoken keeps, got {len(theirs)}; {len(far)} of "

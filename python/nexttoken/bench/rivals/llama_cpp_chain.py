@@ -10,7 +10,7 @@ import llama_cpp
 import numpy as np
 import numpy.typing as npt
 
-from nexttoken.bench.rivals.base import Floats
+from nexttoken.bench.rivals.base import Floats, Rival
 
 __all__ = ["LlamaCppChain", "make"]
 
@@ -92,7 +92,7 @@ class _Step:
         return self.candidates.records["id"][: self.candidates.array.size].astype(np.int64)
 
 
-class LlamaCppChain:
+class LlamaCppChain(Rival):
     """Bias, penalties, top_k, temperature, top_p, draw: our order, so that the tokens kept can be compared."""
 
     name = "llama.cpp"
@@ -102,10 +102,6 @@ class LlamaCppChain:
 
     def __init__(self) -> None:
         self._candidates: dict[int, _Candidates] = {}
-
-    def adapted(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """As they are."""
-        return dict(options)
 
     def prepare(self, options: Mapping[str, Any], vocab: int) -> _Step:
         """The chain built, its history accepted."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nexttoken.bench.rivals.base import Floats
+from nexttoken.bench.rivals.base import Floats, Rival
 
 __all__ = ["NumpySort", "make"]
 
@@ -63,15 +63,11 @@ class _Step:
         return np.arange(len(logits))
 
 
-class NumpySort:
+class NumpySort(Rival):
     """Penalties and bias by fancy indexing, then argsort, a running sum and a search in it."""
 
     name = "numpy"
     note = ""
-
-    def adapted(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """As they are."""
-        return dict(options)
 
     def prepare(self, options: Mapping[str, Any], vocab: int) -> _Step:
         """History counted, bias as arrays."""

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nexttoken.bench.rivals.base import Floats
+from nexttoken.bench.rivals.base import Floats, Rival
 
 __all__ = ["TorchAsVllm", "make"]
 
@@ -84,15 +84,11 @@ class _Step:
             return np.asarray(self._probs(logits)[0].nonzero().flatten().numpy(), np.int64)
 
 
-class TorchAsVllm:
+class TorchAsVllm(Rival):
     """Tensor after tensor, on one thread."""
 
     name = "torch as vLLM"
     note = "torch as vLLM: its tensor operations for CPUs without its compiled ones, on one thread"
-
-    def adapted(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """As they are."""
-        return dict(options)
 
     def prepare(self, options: Mapping[str, Any], vocab: int) -> _Step:
         """Parameters as tensors of a batch of one."""

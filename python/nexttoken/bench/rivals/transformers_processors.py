@@ -17,7 +17,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from nexttoken.bench.rivals.base import Floats
+from nexttoken.bench.rivals.base import Floats, Rival
 
 __all__ = ["TransformersProcessors", "make"]
 
@@ -63,7 +63,7 @@ class _Step:
             return np.asarray(torch.isfinite(scores[0]).nonzero().flatten().numpy(), np.int64)
 
 
-class TransformersProcessors:
+class TransformersProcessors(Rival):
     """`generate`'s own objects in its own order, on one thread."""
 
     name = "transformers"
