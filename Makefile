@@ -7,9 +7,9 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install -q -c constra
 
 CORE := pyproject.toml constraints.txt CMakeLists.txt $(wildcard cmake/* benchmarks/floor/*) $(shell find csrc -type f)
 # C++ of ours, without vendored headers.
-CXX_OURS = $(shell find csrc tests/cpp tests/cuda benchmarks/floor -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.c' | grep -v third_party)
+CXX_OURS = $(shell find csrc tests/cpp tests/cuda benchmarks -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.c' | grep -v third_party)
 
-.PHONY: run test test-all test-slow test-cpp lint format stubs bench bench-results bench-docs golden model build-cuda gpu-check clean help
+.PHONY: run test test-all test-slow test-cpp lint format stubs bench bench-results bench-docs bench-parts golden model build-cuda gpu-check clean help
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -70,6 +70,15 @@ bench-results: $(VENV)/.rivals  ## Measure what docs/performance.md shows, with 
 bench-docs: $(VENV)/.test  ## Write tables and charts from benchmarks/results, and say which targets are met
 	$(BIN)/python benchmarks/write_docs.py
 	-$(BIN)/python benchmarks/against_targets.py
+
+# The flags of cmake/CpuTargets.cmake, for the machine it runs on.
+SIMD ?= avx512
+bench-parts:  ## What each part of the row kernel takes (SIMD=avx512, avx2, neon or portable)
+	mkdir -p build
+	$(CXX) -std=c++17 -O3 -fno-math-errno -ffp-contract=off -march=native -Wno-uninitialized \
+	  -Wno-maybe-uninitialized $(if $(filter avx512,$(SIMD)),-mprefer-vector-width=512) -DSIMD_HEADER='"simd/$(SIMD).h"' \
+	  -Icsrc/include -Icsrc/cpu benchmarks/kernel_parts.cc -o build/kernel_parts
+	build/kernel_parts
 
 format: $(VENV)/.lint  ## Format Python and C++
 	$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .

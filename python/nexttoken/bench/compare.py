@@ -123,7 +123,7 @@ def compare_reports(before: Report, after: Report, tolerance: float = TOLERANCE)
 
 
 def _change(before: Measurement, after: Measurement, tolerance: float) -> Change:
-    # What lies below the floor's own size is a difference of two intervals: it is judged by the floor, not by itself.
+    # A step may cost no more than its kernel, or by noise less: nothing to divide by.
     old, new = max(before.ratio, 0.1), max(after.ratio, 0.1)
     factor = new / old
     spread = math.hypot(
