@@ -11,6 +11,8 @@ enum class Status : int32_t {
   kNanLogits = 1,
   // Every token is at -inf: nothing can be drawn.
   kNoToken = 2,
+  // A parameter that lies in device memory, where it cannot be checked beforehand, is out of range.
+  kBadParameter = 3,
 };
 
 // The token id of a row that has none.

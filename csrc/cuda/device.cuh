@@ -1,0 +1,26 @@
+// The words that kernels are written in. Compiled by nvcc they are CUDA's own. Compiled by a host compiler they come
+// from tests/cuda/emulation, which runs the threads of a block as fibers: tests only.
+#pragma once
+
+#if defined(__CUDACC__)
+#include <cuda_runtime.h>
+
+namespace nexttoken {
+
+// The block's dynamic shared memory, aligned to 16 bytes.
+__device__ __forceinline__ char* SharedMemory() {
+  extern __shared__ __align__(16) char memory[];
+  return memory;
+}
+
+// All threads of the cluster have come here, and see what each wrote before.
+__device__ __forceinline__ void ClusterSync() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+#endif
+}
+
+}  // namespace nexttoken
+#else
+#include "emulation/block.h"
+#endif
