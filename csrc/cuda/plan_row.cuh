@@ -1,0 +1,94 @@
+// Between the looks at a row: its maximum, its state where nothing can be drawn, and which of its tokens are worth
+// listing.
+#pragma once
+
+#include <cstdint>
+
+#include "bracket.cuh"
+#include "nexttoken/filter.h"
+#include "read_tile.cuh"
+
+namespace nexttoken {
+
+// The lowest logit whose weight is at least `threshold`, which is at most the maximum's. One warp, each lane trying
+// another place.
+__device__ inline float LowestWithWeight(const Weigher& weigh, uint64_t threshold) {
+  uint32_t low = OrderKey(-0x1.fffffep127f);
+  uint32_t high = OrderKey(weigh.max);  // weighs enough
+  while (low < high) {
+    const uint32_t step = (high - low) / kWarpSize + 1;
+    const uint64_t tried = uint64_t{low} + uint64_t{step} * static_cast<uint32_t>(Lane());
+    const uint32_t key = tried < high ? static_cast<uint32_t>(tried) : high;
+    const unsigned enough = __ballot_sync(kAllLanes, weigh(FloatOfKey(key)) >= threshold);
+    // Lane i fails and lane i + 1 passes: the answer is above the one and at most the other.
+    const int first = __ffs(static_cast<int>(enough)) - 1;  // the last lane may fail: then it is above its key
+    const uint32_t top = __shfl_sync(kAllLanes, key, first < 0 ? kWarpSize - 1 : first);
+    const uint32_t bottom = __shfl_sync(kAllLanes, key, first < 0 ? kWarpSize - 1 : first > 0 ? first - 1 : 0);
+    if (first == 0) return FloatOfKey(low);
+    low = bottom + 1;
+    if (first > 0) high = top;
+  }
+  return FloatOfKey(high);
+}
+
+// By one block. Writes the row's state to device memory.
+__device__ inline void PlanRow(BlockMemory* block, const RowLayout& layout) {
+  const Row& row = block->row;
+  const RowMemory& memory = block->memory;
+  RowState state = {};
+  uint32_t largest = 0;
+  for (int32_t i = Block::Rank(); i < layout.chunks; i += Block::Size()) {
+    const uint32_t key = OrderKey(memory.maxima[i]);
+    largest = key > largest ? key : largest;
+  }
+  state.max = FloatOfKey(BlockMax(largest, reinterpret_cast<uint32_t*>(block->scratch)));
+  bool has_nan = false;
+  bool is_bad = row.is_bad;
+  state.raw.max = kNegativeInfinity;
+  for (int32_t i = 0; i < layout.tiles; ++i) {
+    const TileReport& report = memory.reports[i];
+    has_nan |= report.has_nan;
+    is_bad |= report.is_bad;
+    state.raw.max = fmaxf(state.raw.max, report.raw.max);
+  }
+  for (int32_t i = 0; i < layout.tiles; ++i) {
+    const ExponentialSum raw = memory.reports[i].raw;
+    if (raw.max > kNegativeInfinity) state.raw.sum += Rebased(raw, state.raw.max);
+  }
+  state.status = is_bad                           ? Status::kBadParameter
+                 : has_nan                        ? Status::kNanLogits
+                 : state.max == kNegativeInfinity ? Status::kNoToken
+                                                  : Status::kOk;
+  state.is_greedy = row.params.IsGreedy();
+  state.shares_infinity = state.max == -kNegativeInfinity;
+  state.weigh.max = state.shares_infinity ? 0.0f : state.max;
+  // Of a greedy row, weights at temperature 1 are what its logprobs are made of.
+  state.weigh.scale = ScaleOf(state.is_greedy ? 1.0f : row.params.temperature);
+  state.needs_weighing =
+      state.status == Status::kOk && (!state.is_greedy || (row.WantsLogprobs() && !row.WantsRawLogprobs()));
+  state.floor = kNegativeInfinity;
+  state.lowest = -kNegativeInfinity;
+  state.above = -kNegativeInfinity;
+
+  if (state.needs_weighing && !state.is_greedy) {
+    const bool has_cut = row.HasTopK() || row.HasTopP();
+    // Without min_p and top_k a token of weight 0 adds nothing anywhere.
+    if (row.params.min_p > 0.0 || row.HasTopK()) {
+      state.floor = LowestWithWeight(state.weigh, MinWeight(row.params.min_p));
+    }
+    if (state.shares_infinity) state.floor = 0.0f;
+    if (!has_cut) {
+      state.lowest = state.above = state.floor;
+    } else if (layout.samples_per_chunk == 0 || state.shares_infinity) {
+      state.lowest = state.floor;
+    } else {
+      const Bracket bracket =
+          EstimateCut(*block, layout, state.weigh, state.floor, block->work, block->scratch, block->counts);
+      state.lowest = bracket.lowest;
+      state.above = bracket.above;
+    }
+  }
+  if (Block::Rank() == 0) *memory.state = state;
+}
+
+}  // namespace nexttoken

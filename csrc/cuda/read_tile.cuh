@@ -1,0 +1,159 @@
+// The first look at a row, tile by tile: its maxima by chunk, NaN, the sum of exponentials of the caller's logits, and
+// a sample of values from which the cut is guessed (row_plan.cuh).
+#pragma once
+
+#include <cstdint>
+
+#include "block/sums.cuh"
+#include "nexttoken/filter.h"
+#include "row_memory.cuh"
+
+namespace nexttoken {
+
+// 2^x to the accuracy that logprobs need: no token depends on it.
+__device__ __forceinline__ float Exp2Approximately(float x) {
+#if defined(__CUDACC__)
+  float result;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+#else
+  return exp2f(x);
+#endif
+}
+
+constexpr float kLog2E = 1.4426950408889634f;
+
+// Of what one lane sees. Where the largest is +inf, `sum` counts those at +inf.
+struct LaneExponentialSum {
+  float max = kNegativeInfinity;
+  float sum = 0.0f;
+
+  __device__ void Add(const ChunkValues& values) {
+    float largest = values.x[0];
+#pragma unroll
+    for (int j = 1; j < kLaneValues; ++j) largest = fmaxf(largest, values.x[j]);
+    if (largest > max) {
+      sum *= max == kNegativeInfinity ? 0.0f : Exp2Approximately((max - largest) * kLog2E);
+      max = largest;
+    }
+    if (max == kNegativeInfinity) return;
+    float added = 0.0f;
+    if (max == -kNegativeInfinity) {
+#pragma unroll
+      for (int j = 0; j < kLaneValues; ++j) added += values.x[j] == max ? 1.0f : 0.0f;
+    } else {
+#pragma unroll
+      for (int j = 0; j < kLaneValues; ++j) added += Exp2Approximately((values.x[j] - max) * kLog2E);
+    }
+    sum += added;
+  }
+};
+
+// Relative to another maximum that is at least as large.
+__device__ inline double Rebased(ExponentialSum part, float max) {
+  if (part.max == max) return part.sum;
+  return part.sum * exp2(static_cast<double>(part.max - max) * 1.4426950408889634);
+}
+
+__device__ __forceinline__ float WarpMax(const float* x) {
+  float largest = x[0];
+#pragma unroll
+  for (int j = 1; j < kLaneValues; ++j) largest = fmaxf(largest, x[j]);
+  // Canonical, so that keys of equal values are equal. A NaN gives any number.
+  return FloatOfKey(__reduce_max_sync(kAllLanes, OrderKey(Canonical(largest))));
+}
+
+struct ReadingWitness {
+  BlockMemory* block;
+  bool sums_raw;
+  bool keeps_raw_maxima;
+  LaneExponentialSum raw;
+  bool has_nan = false;
+  bool is_bad = false;
+
+  __device__ void Raw(int32_t chunk, const ChunkValues& values) {
+#pragma unroll
+    for (int j = 0; j < kLaneValues; ++j) has_nan |= IsNan(values.x[j]);
+    if (sums_raw) raw.Add(values);
+    if (!keeps_raw_maxima) return;
+    const float largest = WarpMax(values.x);
+    if (Lane() == 0) block->memory.raw_maxima[chunk] = largest;
+  }
+  __device__ void Masked(int32_t k, const ChunkValues& values) {
+    const float largest = WarpMax(values.x);
+    if (Lane() == 0) block->maxima[k] = largest;
+  }
+  // A chunk that was edited has no maximum until it is looked at again.
+  __device__ void Edited(int32_t place, float z) {
+    has_nan |= IsNan(z);
+    atomicExch(reinterpret_cast<unsigned*>(&block->maxima[place / kChunk]), 0x7fc00000u);
+  }
+  __device__ void BadToken() { is_bad = true; }
+};
+
+__device__ inline void FindEditedMaxima(BlockMemory* block, const Tile& tile) {
+  for (int32_t k = Block::WarpIndex(); k < tile.chunks; k += Block::Warps()) {
+    if (!IsNan(block->maxima[k])) continue;
+    float x[kLaneValues];
+#pragma unroll
+    for (int j = 0; j < kLaneValues; ++j) x[j] = block->tile[k * kChunk + j * kWarpSize + Lane()];
+    const float largest = WarpMax(x);
+    __syncwarp();  // all lanes have seen that there was none
+    if (Lane() == 0) block->maxima[k] = largest;
+  }
+  Block::Sync();
+}
+
+// Values that are not their chunk's largest, which counts in any case; another part of the chunk each time, because
+// positions in a real vocabulary are not all alike.
+__device__ inline void TakeSample(BlockMemory* block, const Tile& tile, int32_t per_chunk) {
+  for (int32_t i = Block::Rank(); i < tile.chunks * per_chunk; i += Block::Size()) {
+    const int32_t k = i / per_chunk;
+    const int32_t chunk = tile.Chunk(k);
+    const int32_t place = (i % per_chunk * (kChunk / per_chunk) + chunk * 37) % kChunk;
+    const float z = block->tile[k * kChunk + place];
+    block->memory.sample[chunk * per_chunk + i % per_chunk] = z == block->maxima[k] ? kNegativeInfinity : z;
+  }
+}
+
+__device__ inline ExponentialSum BlockExponentialSum(const LaneExponentialSum& lane, uint64_t* scratch) {
+  const uint32_t key = BlockMax(OrderKey(Canonical(lane.max)), reinterpret_cast<uint32_t*>(scratch));
+  const float max = FloatOfKey(key);
+  double sum = Rebased({lane.max, static_cast<double>(lane.sum)}, max);
+  if (lane.max == kNegativeInfinity) sum = 0.0;
+#pragma unroll
+  for (int distance = kWarpSize / 2; distance > 0; distance /= 2) {
+    sum += __shfl_xor_sync(kAllLanes, sum, distance);
+  }
+  auto* sums = reinterpret_cast<double*>(scratch);
+  if (Lane() == 0) sums[Block::WarpIndex()] = sum;
+  Block::Sync();
+  double all = 0.0;
+  for (int warp = 0; warp < Block::Warps(); ++warp) all += sums[warp];
+  Block::Sync();
+  return {max, all};
+}
+
+// The tile into shared memory, its maxima into shared and device memory, what else was found into device memory.
+template <DType kDType>
+__device__ void ReadTile(BlockMemory* block, const RowLayout& layout, int32_t index) {
+  const Row& row = block->row;
+  const RowMemory& memory = block->memory;
+  const Tile tile = TileOf(row, index, layout.tiles);
+  ReadingWitness witness = {block, row.WantsRawLogprobs(), row.params.logprobs > 0, {}};
+  LoadTile<kDType, Block>(row, tile, block->tile, &witness);
+  FindEditedMaxima(block, tile);
+  for (int32_t k = Block::Rank(); k < tile.chunks; k += Block::Size()) {
+    memory.maxima[tile.Chunk(k)] = block->maxima[k];
+  }
+  if (layout.samples_per_chunk > 0 && (row.HasTopK() || row.HasTopP())) {
+    TakeSample(block, tile, layout.samples_per_chunk);
+  }
+  const bool has_nan = __syncthreads_or(witness.has_nan) != 0;
+  const bool is_bad = __syncthreads_or(witness.is_bad) != 0;
+  TileReport report = {{kNegativeInfinity, 0.0}, has_nan, is_bad};
+  if (witness.sums_raw) report.raw = BlockExponentialSum(witness.raw, block->scratch);
+  if (Block::Rank() == 0) memory.reports[index] = report;
+}
+
+}  // namespace nexttoken
