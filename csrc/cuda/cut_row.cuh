@@ -89,7 +89,8 @@ __device__ void CutRow(BlockMemory* block, const RowLayout& layout, const RowSou
   const uint64_t high = HighestRank(state.weigh.max);
   const bool has_cut = row.HasTopK() || row.HasTopP();
   const bool has_above = state.above < -kNegativeInfinity;
-  const auto listed = static_cast<int32_t>(state.listed);
+  const RowTotals& totals = block->totals;
+  const auto listed = static_cast<int32_t>(totals.listed);
   ListSource list = {block->memory.list, listed};
   // Into shared memory, where it fits.
   if (listed <= layout.list_capacity && listed * sizeof(Entry) <= layout.tile_chunks * kChunk * sizeof(float)) {
@@ -106,8 +107,8 @@ __device__ void CutRow(BlockMemory* block, const RowLayout& layout, const RowSou
   if (has_cut) {
     cut.is_found = listed <= layout.list_capacity;
     if (cut.is_found) {
-      cut = FindCut(list, row, state.weigh, LowestRank(state.lowest), high, {state.above_mass, state.above_count},
-                    state.rest_mass, state.lowest <= state.floor, memory.select);
+      cut = FindCut(list, row, state.weigh, LowestRank(state.lowest), high, {totals.above_mass, totals.above_count},
+                    totals.rest_mass, state.lowest <= state.floor, memory.select);
     }
   }
   if (cut.is_found) {

@@ -39,10 +39,10 @@ __device__ inline void WriteBadRow(const BatchOutput& output, int32_t n) {
   WriteTop(output, LogSoftmax{}, Entry{}, 0);
 }
 
-__device__ inline LogSoftmax SoftmaxOf(const Row& row, const RowState& state) {
+__device__ inline LogSoftmax SoftmaxOf(const Row& row, const RowState& state, const RowTotals& totals) {
   if (row.WantsRawLogprobs()) return {state.raw.max, 1.0, log(state.raw.sum)};
   const double unit = static_cast<double>(kMaxWeight);
-  if (state.is_greedy) return {state.weigh.max, 1.0, log(static_cast<double>(state.rest_mass) / unit)};
+  if (state.is_greedy) return {state.weigh.max, 1.0, log(static_cast<double>(totals.rest_mass) / unit)};
   return {state.weigh.max, static_cast<double>(row.params.temperature), log(static_cast<double>(state.mass) / unit)};
 }
 
@@ -70,7 +70,7 @@ template <DType kDType>
 __device__ void FinishRow(BlockMemory* block, const RowLayout& layout, const BatchOutput& batch_output, int64_t index) {
   const Row& row = block->row;
   RowState& state = block->state;
-  if (Block::Rank() == 0) state = *block->memory.state;
+  if (Block::Rank() == 0) block->totals = *block->memory.totals;
   Block::Sync();
   const BatchOutput output = OutputOfRow(batch_output, index, row.n, row.logits.vocab_size);
   if (output.status && Block::Rank() == 0) *output.status = state.status;
@@ -91,7 +91,7 @@ __device__ void FinishRow(BlockMemory* block, const RowLayout& layout, const Bat
   }
   Block::Sync();
   LogSoftmax softmax;
-  if (row.WantsLogprobs()) softmax = SoftmaxOf(row, state);
+  if (row.WantsLogprobs()) softmax = SoftmaxOf(row, state, block->totals);
   if (output.token_ids || output.logprobs) DrawTokens(block, source, memory.masses, greedy, softmax, output);
   Block::Sync();
   if (output.top_token_ids || output.top_logprobs) {

@@ -41,10 +41,20 @@ int Launch(void (*kernel)(Parameters...), const LaunchSize& size, void* stream, 
 
 #else
 
+namespace emulation {
+inline uint64_t launch_seed = 1;  // of the next launch
+}
+
 template <class... Parameters>
 int Launch(void (*kernel)(Parameters...), const LaunchSize& size, void*, const Parameters&... arguments) {
-  if (size.blocks > 0)
-    emulation::Launch(size.blocks, size.threads, size.cluster, size.shared_bytes, kernel, arguments...);
+  if (size.blocks == 0) return 0;
+  emulation::LaunchShape shape;
+  shape.grid = {static_cast<unsigned>(size.blocks), 1, 1};
+  shape.threads = static_cast<unsigned>(size.threads);
+  shape.cluster = static_cast<unsigned>(size.cluster);
+  shape.shared_bytes = static_cast<size_t>(size.shared_bytes);
+  shape.seed = emulation::launch_seed++;
+  emulation::Launch(shape, kernel, arguments...);
   return 0;
 }
 

@@ -88,7 +88,10 @@ __device__ inline void PlanRow(BlockMemory* block, const RowLayout& layout) {
       state.above = bracket.above;
     }
   }
-  if (Block::Rank() == 0) *memory.state = state;
+  if (Block::Rank() == 0) {
+    *memory.state = state;
+    *memory.totals = {};
+  }
 }
 
 }  // namespace nexttoken

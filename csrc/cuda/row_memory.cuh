@@ -39,7 +39,7 @@ struct TileReport {
   bool is_bad;  // a token id of an edit is out of range
 };
 
-// What is known of a row once all of its tiles have been read, and what weighing them adds.
+// What is known of a row once all of its tiles have been read.
 struct RowState {
   Weigher weigh;  // max is 0 where the row's is +inf, see Seen
   Status status;
@@ -54,12 +54,6 @@ struct RowState {
   float max;  // of the edited row
   ExponentialSum raw;
 
-  uint64_t above_mass;
-  uint64_t rest_mass;
-  uint32_t above_count;
-  uint32_t listed;  // more than the capacity: the list is not whole
-  uint32_t weighed_tiles;
-
   // The outcome: tokens at `floor` and higher whose rank is at least `last` are kept. Of a greedy row, `last` is its
   // token's and nothing else is kept.
   uint64_t last;
@@ -70,6 +64,15 @@ struct RowState {
     return shares_infinity ? (z == -kNegativeInfinity ? 0.0f : kNegativeInfinity) : z;
   }
   __device__ bool Keeps(float z, int32_t token) const { return z >= floor && RankOf(z, token) >= last; }
+};
+
+// What weighing its tiles adds up, one block after the other.
+struct RowTotals {
+  uint64_t above_mass;
+  uint64_t rest_mass;
+  uint32_t above_count;
+  uint32_t listed;  // more than the capacity: the list is not whole
+  uint32_t weighed_tiles;
 };
 
 // Sizes that are the same for all rows of a batch.
@@ -85,6 +88,7 @@ struct RowLayout {
 
 struct RowMemory {
   RowState* state;
+  RowTotals* totals;
   TileReport* reports;  // [tiles]
   float* maxima;        // [chunks] of the edited row
   float* raw_maxima;    // [chunks] of the caller's
@@ -102,6 +106,7 @@ __host__ __device__ inline int64_t LayOutRow(const RowLayout& layout, char* base
     return at;
   };
   memory->state = reinterpret_cast<RowState*>(take(sizeof(RowState)));
+  memory->totals = reinterpret_cast<RowTotals*>(take(sizeof(RowTotals)));
   memory->reports = reinterpret_cast<TileReport*>(take(layout.tiles * int64_t{sizeof(TileReport)}));
   memory->maxima = reinterpret_cast<float*>(take(layout.chunks * int64_t{sizeof(float)}));
   memory->raw_maxima = reinterpret_cast<float*>(take(layout.chunks * int64_t{sizeof(float)}));
@@ -122,6 +127,7 @@ struct BlockMemory {
   Row row;
   RowMemory memory;
   RowState state;                   // a copy
+  RowTotals totals;                 // a copy
   uint64_t scratch[8 * kWarpSize];  // for sums over the block
   uint32_t counts[4];               // counters and flags of a stage
 

@@ -123,15 +123,15 @@ __device__ inline void WeighTile(BlockMemory* block, const RowLayout& layout, in
   const uint64_t rest = BlockSum(lane.rest, block->scratch);
   const uint64_t above_count = BlockSum(lane.above_count, block->scratch);
   const uint32_t count = block->counts[0];
-  RowState* shared_by_row = memory.state;
+  RowTotals* totals = memory.totals;
   if (Block::Rank() == 0) {
     using Word = unsigned long long;
-    if (above) atomicAdd(reinterpret_cast<Word*>(&shared_by_row->above_mass), static_cast<Word>(above));
-    if (rest) atomicAdd(reinterpret_cast<Word*>(&shared_by_row->rest_mass), static_cast<Word>(rest));
-    if (above_count) atomicAdd(&shared_by_row->above_count, static_cast<unsigned>(above_count));
+    if (above) atomicAdd(reinterpret_cast<Word*>(&totals->above_mass), static_cast<Word>(above));
+    if (rest) atomicAdd(reinterpret_cast<Word*>(&totals->rest_mass), static_cast<Word>(rest));
+    if (above_count) atomicAdd(&totals->above_count, static_cast<unsigned>(above_count));
     // A list that is not whole makes the row's not whole.
     const uint32_t missing = count > list.capacity ? static_cast<uint32_t>(layout.list_capacity) : 0;
-    block->counts[1] = count > 0 ? atomicAdd(&shared_by_row->listed, count + missing) : 0;
+    block->counts[1] = count > 0 ? atomicAdd(&totals->listed, count + missing) : 0;
   }
   Block::Sync();
   const uint32_t at = block->counts[1];
@@ -146,7 +146,7 @@ __device__ inline bool IsLastOfRow(BlockMemory* block, const RowLayout& layout) 
   __threadfence();
   Block::Sync();
   if (Block::Rank() == 0) {
-    const unsigned before = atomicAdd(&block->memory.state->weighed_tiles, 1u);
+    const unsigned before = atomicAdd(&block->memory.totals->weighed_tiles, 1u);
     block->counts[0] = before + 1 == static_cast<unsigned>(layout.tiles) ? 1 : 0;
   }
   Block::Sync();
