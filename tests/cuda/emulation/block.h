@@ -63,17 +63,25 @@ extern const Position* position;
 
 void LaunchThreads(const LaunchShape& shape, void (*thread)(void* context), void* context);
 
+template <class... Parameters>
+struct KernelCall {
+  void (*kernel)(Parameters...);
+  std::tuple<Parameters...> arguments;
+
+  // Each thread has its own copy of the arguments.
+  template <size_t... kIndices>
+  void Run(std::index_sequence<kIndices...>) const {
+    kernel(std::get<kIndices>(arguments)...);
+  }
+};
+
 // Runs kernel(arguments...) and returns when all its threads have. Launches of several callers take turns.
 template <class... Parameters, class... Arguments>
 void Launch(const LaunchShape& shape, void (*kernel)(Parameters...), Arguments&&... arguments) {
-  struct Call {
-    void (*kernel)(Parameters...);
-    std::tuple<Parameters...> arguments;
-  };
+  using Call = KernelCall<Parameters...>;
   Call call = {kernel, std::tuple<Parameters...>(std::forward<Arguments>(arguments)...)};
   const auto thread = [](void* context) {
-    const Call& call = *static_cast<const Call*>(context);
-    std::apply(call.kernel, call.arguments);
+    static_cast<const Call*>(context)->Run(std::index_sequence_for<Parameters...>());
   };
   LaunchThreads(shape, thread, &call);
 }

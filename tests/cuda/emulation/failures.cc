@@ -33,7 +33,7 @@ void PrintWaiting(const Thread& thread) {
     if (++count == 1 && &other != &thread) return;
   }
   std::fprintf(stderr, "  %u at %s (%s:%d), first of them thread %u of block %u\n", count, Name(thread.meeting),
-               thread.place.file, thread.place.line, thread.position.thread.x, thread.position.block.x);
+               thread.place.file, thread.place.line, thread.position->thread.x, thread.position->block.x);
 }
 
 }  // namespace
@@ -43,8 +43,8 @@ const char* Name(Meeting meeting) {
 }
 
 void Fail(const Thread* thread, const char* format, ...) {
-  const uint3 block = thread->position.block;
-  std::fprintf(stderr, "emulation: thread %u of block %u,%u,%u, ", thread->position.thread.x, block.x, block.y,
+  const uint3 block = thread->position->block;
+  std::fprintf(stderr, "emulation: thread %u of block %u,%u,%u, ", thread->position->thread.x, block.x, block.y,
                block.z);
   if (thread->place.file != nullptr) {
     std::fprintf(stderr, "at or after %s (%s:%d): ", Name(thread->meeting), thread->place.file, thread->place.line);

@@ -45,20 +45,18 @@ size_t arena_stacks = 0;
 }  // namespace
 
 void ReserveStacks(size_t count) {
+  const bool grows = count > arena_stacks;
   // ThreadSanitizer would take a stack's next user for a second thread at the first one's variables. It forgets those
   // when it sees memory mapped.
-  if (count <= arena_stacks && !kRaceDetection) return;
-  if (count > arena_stacks) {
-    if (arena != nullptr) munmap(arena, arena_stacks * kStride);
-    arena = nullptr;
-    arena_stacks = count;
-  }
-  const int fixed = arena != nullptr ? MAP_FIXED : 0;
-  void* mapped = mmap(arena, arena_stacks * kStride, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | fixed, -1, 0);
+  if (!grows && !kRaceDetection) return;
+  if (grows && arena != nullptr) munmap(arena, arena_stacks * kStride);
+  if (grows) arena_stacks = count;
+  void* mapped = mmap(grows ? nullptr : arena, count * kStride, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (grows ? 0 : MAP_FIXED), -1, 0);
   if (mapped == MAP_FAILED) FailMemory("emulation: mmap of stacks");
   arena = static_cast<char*>(mapped);
-  for (size_t i = 0; i < arena_stacks; ++i) {
+  if (kRaceDetection) return;  // guards would cost more than all else, each time
+  for (size_t i = 0; i < count; ++i) {
     if (mprotect(arena + i * kStride, kGuardBytes, PROT_NONE) != 0)
       FailMemory("emulation: mprotect of a stack's guard");
   }

@@ -23,7 +23,7 @@ char fence_order;
 
 void SetCurrent(Thread* thread) {
   current = thread;
-  position = &thread->position;
+  position = thread->position;
 }
 
 void PushBack(Thread* thread) {
@@ -37,6 +37,13 @@ void PushFront(Thread* thread) {
 Thread* NextReady() {
   if (machine->ready_begin == machine->ready_end) return nullptr;
   return machine->ready[machine->ready_begin++ & machine->ready_mask];
+}
+
+void* Allocate(size_t bytes) {
+  void* memory = std::malloc(bytes);
+  if (memory != nullptr || bytes == 0) return memory;
+  std::fprintf(stderr, "emulation: no memory for %zu bytes\n", bytes);
+  std::abort();
 }
 
 void RunThread() {
@@ -64,18 +71,15 @@ void BuildBlock(Cluster& cluster, const LaunchShape& shape, unsigned index, uint
   block.barrier.warp_count = warp_count;
   block.barrier.size = shape.threads;
   // As large as asked for, so that AddressSanitizer knows its end.
-  char* shared = static_cast<char*>(std::malloc(shape.shared_bytes));
-  if (shared == nullptr && shape.shared_bytes != 0) {
-    std::fprintf(stderr, "emulation: no memory for %zu shared bytes\n", shape.shared_bytes);
-    std::abort();
-  }
-  if (shape.shared_bytes != 0) std::memset(shared, 0xa5, shape.shared_bytes);
+  char* shared = static_cast<char*>(Allocate(shape.shared_bytes));
+  std::memset(shared, 0xa5, shape.shared_bytes);
   cluster.shared[index] = shared;
   for (unsigned i = 0; i < shape.threads; ++i) {
     const unsigned number = index * shape.threads + i;
     Thread& thread = cluster.threads[number];
     Warp& warp = cluster.warps[index * warp_count + i / 32];
-    thread.position = {{i, 0, 0}, block_index, dim3(shape.threads), shape.grid, shared, shape.shared_bytes};
+    thread.position = cluster.machine.positions + number;
+    *thread.position = {{i, 0, 0}, block_index, dim3(shape.threads), shape.grid, shared, shape.shared_bytes};
     thread.block = &block;
     thread.warp = &warp;
     thread.lane = i % 32;
@@ -107,6 +111,7 @@ void RunCluster(const LaunchShape& shape, uint3 first_block, uint64_t seed, void
   state.barrier.size = thread_count;
   state.threads = cluster->threads.data();
   state.thread_count = thread_count;
+  state.positions = static_cast<Position*>(Allocate(thread_count * sizeof(Position)));
   state.shared = cluster->shared.data();
   state.block_count = shape.cluster;
   state.body = body;
@@ -214,6 +219,7 @@ void Return() {
     // Not by the host, which must not come to know in which order clusters run.
     Acquire(&machine->order);
     for (unsigned i = 0; i < machine->block_count; ++i) std::free(machine->shared[i]);
+    std::free(machine->positions);
     SwitchFiber(self->fiber, machine->host, true);
   }
   Thread* next = NextReady();
@@ -231,9 +237,9 @@ bool BeginAtomic(const void* address) {
     Suspend();
   }
   if (self->fenced == Fenced::kNo) return false;
-  const char* shared = self->position.shared;
+  const char* shared = self->position->shared;
   const auto* byte = static_cast<const char*>(address);
-  const bool is_shared = byte >= shared && byte < shared + self->position.shared_bytes;
+  const bool is_shared = byte >= shared && byte < shared + self->position->shared_bytes;
   if (self->fenced == Fenced::kBlock && !is_shared) return false;
   self->published = true;
   return true;

@@ -50,7 +50,7 @@ struct Block {
 };
 
 struct Thread {
-  Position position;
+  Position* position = nullptr;
   Fiber fiber;
   Block* block = nullptr;
   Warp* warp = nullptr;
@@ -73,6 +73,7 @@ struct Machine {
   Thread* threads = nullptr;
   unsigned thread_count = 0;
   unsigned returned = 0;
+  Position* positions = nullptr;
   char** shared = nullptr;  // per block
   unsigned block_count = 0;
   void (*body)(void*) = nullptr;
