@@ -68,16 +68,21 @@ __device__ inline bool FillBins(const BlockMemory& block, const RowLayout& layou
   const auto look = [&](float z) {
     if (z >= floor && z > kNegativeInfinity && ~OrderKey(z) > lowest_key) lowest_key = ~OrderKey(z);
   };
+#pragma unroll 1
   for (int32_t i = Block::Rank(); i < layout.chunks; i += Block::Size()) look(memory.maxima[i]);
+#pragma unroll 1
   for (int32_t i = Block::Rank(); i < samples; i += Block::Size()) look(memory.sample[i]);
+#pragma unroll 1
   for (int bin = Block::Rank(); bin < kBracketBins; bin += Block::Size()) bins->maxima[bin] = bins->sampled[bin] = 0;
   const float lowest = FloatOfKey(~BlockMax(lowest_key, reinterpret_cast<uint32_t*>(scratch)));
   bins->width = (bins->max - lowest) * (1.0f / kBracketBins);
   if (!(bins->width > 0.0f) || !(bins->width <= 0x1p100f)) return false;
+#pragma unroll 1
   for (int32_t i = Block::Rank(); i < layout.chunks; i += Block::Size()) {
     const float z = memory.maxima[i];
     if (z >= floor && z > kNegativeInfinity) atomicAdd(&bins->maxima[bins->BinOf(z)], 1u);
   }
+#pragma unroll 1
   for (int32_t i = Block::Rank(); i < samples; i += Block::Size()) {
     const float z = memory.sample[i];
     if (z >= floor && z > kNegativeInfinity) atomicAdd(&bins->sampled[bins->BinOf(z)], 1u);
@@ -105,6 +110,7 @@ __device__ inline Bracket EstimateCut(const BlockMemory& block, const RowLayout&
   const int per_thread = kBracketBins / Block::Size();
   const int begin = Block::Rank() * per_thread;
   BinSums mine{};
+#pragma unroll 1
   for (int bin = begin; bin < begin + per_thread; ++bin) mine = mine + bins.Sums(bin, weigh.scale);
   BinSums total;
   BinSums before = BlockRunningSum(mine, reinterpret_cast<BinSums*>(scratch), &total);
@@ -118,6 +124,7 @@ __device__ inline Bracket EstimateCut(const BlockMemory& block, const RowLayout&
   const auto dropped = static_cast<float>(1.0 - row.params.top_p);
   const auto need = static_cast<float>(row.params.top_k);
   const float few = 0.75f * static_cast<float>(layout.list_capacity);
+#pragma unroll 1
   for (int bin = begin; bin < begin + per_thread; ++bin) {
     // What is above the bin's upper edge is `before`.
     bool surely_below;  // the cut is above the edge
@@ -148,6 +155,7 @@ __device__ inline Bracket EstimateCut(const BlockMemory& block, const RowLayout&
   if (lowest_edge < kBracketBins) bracket.lowest = fmaxf(floor, bins.EdgeOf(lowest_edge, 0.01f));
   // A set that fits into the list is taken whole: there is nothing to miss above it.
   uint32_t listed = 0;
+#pragma unroll 1
   for (int bin = Block::Rank(); bin < lowest_edge; bin += Block::Size()) {
     listed += bins.maxima[bin] + static_cast<uint32_t>(bins.share) * bins.sampled[bin];
   }

@@ -31,8 +31,8 @@ __device__ __forceinline__ uint64_t HighestRank(float z) {
 
 // The measure of the source's tokens in [low, high]. By one block.
 template <class Source>
-__device__ Measure MeasureOf(const Source& source, const Weigher& weigh, uint64_t low, uint64_t high,
-                             uint64_t* scratch) {
+__device__ __noinline__ Measure MeasureOf(const Source& source, const Weigher& weigh, uint64_t low, uint64_t high,
+                                          uint64_t* scratch) {
   Measure mine{};
   source.ForEach(low, [&](bool is_token, float z, int32_t token) {
     const uint64_t rank = RankOf(z, token);
@@ -49,11 +49,12 @@ struct CutOutcome {
   uint64_t last;
 };
 
-// Looks for the cut among the source's tokens in [low, high]; `above` is the measure of what ranks higher, `below_mass`
-// the mass of what ranks lower, and `is_all` says that nothing does.
+// Looks for the cut among the source's tokens in [low, high]; `above` is the measure of what ranks higher, `mass` that
+// of all tokens, and `is_all` says that none ranks lower.
 template <class Source>
-__device__ CutOutcome FindCut(const Source& source, const Row& row, const Weigher& weigh, uint64_t low, uint64_t high,
-                              const Measure& above, uint64_t below_mass, bool is_all, const SelectMemory& memory) {
+__device__ __noinline__ CutOutcome FindCut(const Source& source, const Row& row, const Weigher& weigh, uint64_t low,
+                                           uint64_t high, const Measure& above, uint64_t mass, bool is_all,
+                                           const SelectMemory& memory) {
   const Measure inside = MeasureOf(source, weigh, low, high, memory.scratch);
   const auto at_most = static_cast<uint32_t>(inside.count);
   Measure left = above + inside;
@@ -69,7 +70,7 @@ __device__ CutOutcome FindCut(const Source& source, const Row& row, const Weighe
       return {false, 0};
     }
   } else {
-    left.mass += below_mass;
+    left.mass = mass;
   }
   if (row.HasTopP()) {
     const uint64_t need = NeededMass(row.params.top_p, left.mass);
@@ -95,9 +96,11 @@ __device__ void CutRow(BlockMemory* block, const RowLayout& layout, const RowSou
   // Into shared memory, where it fits.
   if (listed <= layout.list_capacity && listed * sizeof(Entry) <= layout.tile_chunks * kChunk * sizeof(float)) {
     auto* copy = reinterpret_cast<Entry*>(block->tile);
+#pragma unroll 1
     for (int32_t i = Block::Rank(); i < listed; i += Block::Size()) copy[i] = block->memory.list[i];
     list.entries = copy;
   }
+#pragma unroll 1
   for (int32_t i = Block::Rank(); i < layout.chunks; i += Block::Size()) {
     memory.masses[i] = has_above ? block->memory.masses[i] : 0;
   }
@@ -108,7 +111,7 @@ __device__ void CutRow(BlockMemory* block, const RowLayout& layout, const RowSou
     cut.is_found = listed <= layout.list_capacity;
     if (cut.is_found) {
       cut = FindCut(list, row, state.weigh, LowestRank(state.lowest), high, {totals.above_mass, totals.above_count},
-                    totals.rest_mass, state.lowest <= state.floor, memory.select);
+                    totals.mass, state.lowest <= state.floor, memory.select);
     }
   }
   if (cut.is_found) {
@@ -118,7 +121,8 @@ __device__ void CutRow(BlockMemory* block, const RowLayout& layout, const RowSou
     Block::Sync();
   } else {
     const uint64_t low = LowestRank(state.floor);
-    cut = FindCut(row_source, row, state.weigh, low, high, Measure{}, 0, true, memory.select);
+    cut = FindCut(row_source, row, state.weigh, low, high, Measure{}, totals.mass, true, memory.select);
+#pragma unroll 1
     for (int32_t i = Block::Rank(); i < layout.chunks; i += Block::Size()) memory.masses[i] = 0;
     Block::Sync();
     const uint64_t lowest = cut.last > low ? cut.last : low;

@@ -20,9 +20,11 @@ __device__ inline uint64_t RunningMasses(uint64_t* masses, int32_t chunks, uint6
   const int32_t begin = Block::Rank() * per_thread;
   const int32_t end = begin + per_thread < chunks ? begin + per_thread : chunks;
   uint64_t mine = 0;
+#pragma unroll 1
   for (int32_t i = begin; i < end; ++i) mine += masses[i];
   uint64_t all;
   uint64_t running = BlockRunningSum(mine, scratch, &all);
+#pragma unroll 1
   for (int32_t i = begin; i < end; ++i) masses[i] = running += masses[i];
   Block::Sync();
   return all;
@@ -31,6 +33,7 @@ __device__ inline uint64_t RunningMasses(uint64_t* masses, int32_t chunks, uint6
 // The first of the ascending `sums` that exceeds target, which the last does. By one warp, the same for all lanes.
 __device__ inline int32_t FirstExceeding(const uint64_t* sums, int32_t count, uint64_t target) {
   int32_t begin = 0;
+#pragma unroll 1
   while (count > 1) {
     const int32_t step = (count + kWarpSize - 1) / kWarpSize;
     const int32_t last = (Lane() + 1) * step - 1;  // of this lane's part
@@ -44,7 +47,7 @@ __device__ inline int32_t FirstExceeding(const uint64_t* sums, int32_t count, ui
 
 // By one warp, the same for all lanes. `running` are the sums that RunningMasses made; target is below the last.
 template <DType kDType>
-__device__ Drawn TokenAt(const RowSource<kDType>& source, const uint64_t* running, uint64_t target) {
+__device__ __noinline__ Drawn TokenAt(const RowSource<kDType>& source, const uint64_t* running, uint64_t target) {
   const RowState& state = *source.state;
   const int32_t chunk = FirstExceeding(running, source.row->Chunks(), target);
   if (chunk > 0) target -= running[chunk - 1];
@@ -56,6 +59,7 @@ __device__ Drawn TokenAt(const RowSource<kDType>& source, const uint64_t* runnin
     return token < source.row->logits.vocab_size && state.Keeps(seen, token) ? state.weigh(seen) : 0;
   };
   uint64_t mine = 0;
+#pragma unroll 1
   for (int j = 0; j < kLaneValues; ++j) mine += weight_of(j);
   const uint64_t through = WarpRunningSum(mine);
   const unsigned exceeding = __ballot_sync(kAllLanes, through > target);
@@ -63,6 +67,7 @@ __device__ Drawn TokenAt(const RowSource<kDType>& source, const uint64_t* runnin
   Drawn drawn = {kNoTokenId, 0.0f};
   if (Lane() == lane) {
     uint64_t running_sum = through - mine;
+#pragma unroll 1
     for (int j = 0; j < kLaneValues; ++j) {
       running_sum += weight_of(j);
       if (running_sum <= target) continue;
@@ -77,9 +82,10 @@ __device__ Drawn TokenAt(const RowSource<kDType>& source, const uint64_t* runnin
 
 // The lowest id among the tokens at the row's maximum. By one block, the same for all threads.
 template <DType kDType>
-__device__ Drawn FirstOfHighest(const RowSource<kDType>& source, uint64_t* scratch, uint32_t* counts) {
+__device__ __noinline__ Drawn FirstOfHighest(const RowSource<kDType>& source, uint64_t* scratch, uint32_t* counts) {
   const float max = source.state->max;
   uint32_t reversed = 0;  // the lowest chunk is the highest of these
+#pragma unroll 1
   for (int32_t i = Block::Rank(); i < source.row->Chunks(); i += Block::Size()) {
     const auto key = static_cast<uint32_t>(source.row->Chunks() - i);
     if (source.maxima[i] == max && key > reversed) reversed = key;
@@ -88,6 +94,7 @@ __device__ Drawn FirstOfHighest(const RowSource<kDType>& source, uint64_t* scrat
       source.row->Chunks() - static_cast<int32_t>(BlockMax(reversed, reinterpret_cast<uint32_t*>(scratch)));
   if (Block::WarpIndex() == 0) {
     const float* z = source.Load(chunk);
+#pragma unroll 1
     for (int j = 0; j < kLaneValues; ++j) {
       const unsigned equal = __ballot_sync(kAllLanes, z[j * kWarpSize + Lane()] == max);
       if (!equal) continue;

@@ -24,6 +24,7 @@ __device__ inline BatchOutput OutputOfRow(const BatchOutput& output, int64_t row
 
 __device__ inline void WriteTop(const BatchOutput& output, const LogSoftmax& softmax, const Entry& mine, int count) {
   const int i = Block::Rank();  // the first warp's entries
+#pragma unroll 1
   for (int at = i; at < output.top_capacity; at += Block::Size()) {
     const bool is_entry = at < count && at == i;
     if (output.top_token_ids) output.top_token_ids[at] = is_entry ? mine.token : kNoTokenId;
@@ -32,6 +33,7 @@ __device__ inline void WriteTop(const BatchOutput& output, const LogSoftmax& sof
 }
 
 __device__ inline void WriteBadRow(const BatchOutput& output, int32_t n) {
+#pragma unroll 1
   for (int32_t i = Block::Rank(); i < n; i += Block::Size()) {
     if (output.token_ids) output.token_ids[i] = kNoTokenId;
     if (output.logprobs) output.logprobs[i] = FloatFromBits(0x7fc00000u);
@@ -42,7 +44,7 @@ __device__ inline void WriteBadRow(const BatchOutput& output, int32_t n) {
 __device__ inline LogSoftmax SoftmaxOf(const Row& row, const RowState& state, const RowTotals& totals) {
   if (row.WantsRawLogprobs()) return {state.raw.max, 1.0, log(state.raw.sum)};
   const double unit = static_cast<double>(kMaxWeight);
-  if (state.is_greedy) return {state.weigh.max, 1.0, log(static_cast<double>(totals.rest_mass) / unit)};
+  if (state.is_greedy) return {state.weigh.max, 1.0, log(static_cast<double>(totals.mass) / unit)};
   return {state.weigh.max, static_cast<double>(row.params.temperature), log(static_cast<double>(state.mass) / unit)};
 }
 
@@ -52,6 +54,7 @@ __device__ void DrawTokens(const BlockMemory* block, const RowSource<kDType>& so
   const Row& row = block->row;
   const RowState& state = block->state;
   if (Block::WarpIndex() >= source.warps) return;
+#pragma unroll 1
   for (int32_t i = Block::WarpIndex(); i < row.n; i += source.warps) {
     Drawn drawn = greedy;
     if (!state.is_greedy) {
@@ -67,7 +70,8 @@ __device__ void DrawTokens(const BlockMemory* block, const RowSource<kDType>& so
 }
 
 template <DType kDType>
-__device__ void FinishRow(BlockMemory* block, const RowLayout& layout, const BatchOutput& batch_output, int64_t index) {
+__device__ __noinline__ void FinishRow(BlockMemory* block, const RowLayout& layout, const BatchOutput& batch_output,
+                                       int64_t index) {
   const Row& row = block->row;
   RowState& state = block->state;
   if (Block::Rank() == 0) block->totals = *block->memory.totals;

@@ -71,6 +71,7 @@ __global__ void __launch_bounds__(kMaxThreads, kBlocksAtOnce)
     const Tile tile = TileOf(block->row, index, layout.tiles);
     NoWitness nobody;
     LoadTile<kDType, Block>(block->row, tile, block->tile, &nobody);
+#pragma unroll 1
     for (int32_t k = Block::Rank(); k < tile.chunks; k += Block::Size()) {
       block->maxima[k] = block->memory.maxima[tile.Chunk(k)];
     }
@@ -96,6 +97,7 @@ __global__ void __launch_bounds__(kMaxThreads, kBlocksAtOnce)
     LoadTile<kDType, Block>(row, tile, block->tile, &nobody);
   }
   uint64_t* weights = output.weights + row_index * row.logits.vocab_size;
+#pragma unroll 1
   for (int32_t i = Block::Rank(); i < tile.chunks * kChunk; i += Block::Size()) {
     const int32_t token = tile.Chunk(i / kChunk) * kChunk + i % kChunk;
     if (token >= row.logits.vocab_size) continue;

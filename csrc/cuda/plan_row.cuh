@@ -12,9 +12,10 @@ namespace nexttoken {
 
 // The lowest logit whose weight is at least `threshold`, which is at most the maximum's. One warp, each lane trying
 // another place.
-__device__ inline float LowestWithWeight(const Weigher& weigh, uint64_t threshold) {
+__device__ __noinline__ inline float LowestWithWeight(const Weigher& weigh, uint64_t threshold) {
   uint32_t low = OrderKey(-0x1.fffffep127f);
   uint32_t high = OrderKey(weigh.max);  // weighs enough
+#pragma unroll 1
   while (low < high) {
     const uint32_t step = (high - low) / kWarpSize + 1;
     const uint64_t tried = uint64_t{low} + uint64_t{step} * static_cast<uint32_t>(Lane());
@@ -32,11 +33,12 @@ __device__ inline float LowestWithWeight(const Weigher& weigh, uint64_t threshol
 }
 
 // By one block. Writes the row's state to device memory.
-__device__ inline void PlanRow(BlockMemory* block, const RowLayout& layout) {
+__device__ __noinline__ inline void PlanRow(BlockMemory* block, const RowLayout& layout) {
   const Row& row = block->row;
   const RowMemory& memory = block->memory;
   RowState state = {};
   uint32_t largest = 0;
+#pragma unroll 1
   for (int32_t i = Block::Rank(); i < layout.chunks; i += Block::Size()) {
     const uint32_t key = OrderKey(memory.maxima[i]);
     largest = key > largest ? key : largest;
@@ -45,12 +47,14 @@ __device__ inline void PlanRow(BlockMemory* block, const RowLayout& layout) {
   bool has_nan = false;
   bool is_bad = row.is_bad;
   state.raw.max = kNegativeInfinity;
+#pragma unroll 1
   for (int32_t i = 0; i < layout.tiles; ++i) {
     const TileReport& report = memory.reports[i];
     has_nan |= report.has_nan;
     is_bad |= report.is_bad;
     state.raw.max = fmaxf(state.raw.max, report.raw.max);
   }
+#pragma unroll 1
   for (int32_t i = 0; i < layout.tiles; ++i) {
     const ExponentialSum raw = memory.reports[i].raw;
     if (raw.max > kNegativeInfinity) state.raw.sum += Rebased(raw, state.raw.max);

@@ -28,10 +28,8 @@ struct LaneExponentialSum {
   float max = kNegativeInfinity;
   float sum = 0.0f;
 
-  __device__ void Add(const ChunkValues& values) {
-    float largest = values.x[0];
-#pragma unroll
-    for (int j = 1; j < kLaneValues; ++j) largest = fmaxf(largest, values.x[j]);
+  // `largest` is that of x.
+  __device__ void Add(const LaneChunk& x, float largest) {
     if (largest > max) {
       sum *= max == kNegativeInfinity ? 0.0f : Exp2Approximately((max - largest) * kLog2E);
       max = largest;
@@ -40,10 +38,10 @@ struct LaneExponentialSum {
     float added = 0.0f;
     if (max == -kNegativeInfinity) {
 #pragma unroll
-      for (int j = 0; j < kLaneValues; ++j) added += values.x[j] == max ? 1.0f : 0.0f;
+      for (int j = 0; j < kLaneValues; ++j) added += x[j] == max ? 1.0f : 0.0f;
     } else {
 #pragma unroll
-      for (int j = 0; j < kLaneValues; ++j) added += Exp2Approximately((values.x[j] - max) * kLog2E);
+      for (int j = 0; j < kLaneValues; ++j) added += Exp2Approximately((x[j] - max) * kLog2E);
     }
     sum += added;
   }
@@ -55,11 +53,26 @@ __device__ inline double Rebased(ExponentialSum part, float max) {
   return part.sum * exp2(static_cast<double>(part.max - max) * 1.4426950408889634);
 }
 
-__device__ __forceinline__ float WarpMax(const float* x) {
+// The larger, or NaN where one is.
+__device__ __forceinline__ float MaxOrNan(float a, float b) {
+#if defined(__CUDACC__)
+  float larger;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(larger) : "f"(a), "f"(b));
+  return larger;
+#else
+  return a != a ? a : b != b ? b : fmaxf(a, b);
+#endif
+}
+
+__device__ __forceinline__ float LaneMax(const LaneChunk& x) {
   float largest = x[0];
 #pragma unroll
-  for (int j = 1; j < kLaneValues; ++j) largest = fmaxf(largest, x[j]);
-  // Canonical, so that keys of equal values are equal. A NaN gives any number.
+  for (int j = 1; j < kLaneValues; ++j) largest = MaxOrNan(largest, x[j]);
+  return largest;
+}
+
+// Canonical, so that keys of equal values are equal. Any number where one is NaN.
+__device__ __forceinline__ float WarpMax(float largest) {
   return FloatOfKey(__reduce_max_sync(kAllLanes, OrderKey(Canonical(largest))));
 }
 
@@ -68,20 +81,22 @@ struct ReadingWitness {
   bool sums_raw;
   bool keeps_raw_maxima;
   LaneExponentialSum raw;
+  float largest = 0.0f;  // of the lane's part of the chunk it is at
   bool has_nan = false;
   bool is_bad = false;
 
-  __device__ void Raw(int32_t chunk, const ChunkValues& values) {
-#pragma unroll
-    for (int j = 0; j < kLaneValues; ++j) has_nan |= IsNan(values.x[j]);
-    if (sums_raw) raw.Add(values);
+  __device__ void Raw(int32_t chunk, const LaneChunk& x) {
+    largest = LaneMax(x);
+    has_nan |= IsNan(largest);
+    if (sums_raw) raw.Add(x, largest);
     if (!keeps_raw_maxima) return;
-    const float largest = WarpMax(values.x);
-    if (Lane() == 0) block->memory.raw_maxima[chunk] = largest;
+    const float largest_of_all = WarpMax(largest);
+    if (Lane() == 0) block->memory.raw_maxima[chunk] = largest_of_all;
   }
-  __device__ void Masked(int32_t k, const ChunkValues& values) {
-    const float largest = WarpMax(values.x);
-    if (Lane() == 0) block->maxima[k] = largest;
+  __device__ void Masked(int32_t k, const LaneChunk& x) {
+    if (block->row.token_bitmask) largest = LaneMax(x);  // else it is what Raw saw
+    const float largest_of_all = WarpMax(largest);
+    if (Lane() == 0) block->maxima[k] = largest_of_all;
   }
   // A chunk that was edited has no maximum until it is looked at again.
   __device__ void Edited(int32_t place, float z) {
@@ -92,12 +107,13 @@ struct ReadingWitness {
 };
 
 __device__ inline void FindEditedMaxima(BlockMemory* block, const Tile& tile) {
+#pragma unroll 1
   for (int32_t k = Block::WarpIndex(); k < tile.chunks; k += Block::Warps()) {
     if (!IsNan(block->maxima[k])) continue;
-    float x[kLaneValues];
+    LaneChunk x;
 #pragma unroll
     for (int j = 0; j < kLaneValues; ++j) x[j] = block->tile[k * kChunk + j * kWarpSize + Lane()];
-    const float largest = WarpMax(x);
+    const float largest = WarpMax(LaneMax(x));
     __syncwarp();  // all lanes have seen that there was none
     if (Lane() == 0) block->maxima[k] = largest;
   }
@@ -107,6 +123,7 @@ __device__ inline void FindEditedMaxima(BlockMemory* block, const Tile& tile) {
 // Values that are not their chunk's largest, which counts in any case; another part of the chunk each time, because
 // positions in a real vocabulary are not all alike.
 __device__ inline void TakeSample(BlockMemory* block, const Tile& tile, int32_t per_chunk) {
+#pragma unroll 1
   for (int32_t i = Block::Rank(); i < tile.chunks * per_chunk; i += Block::Size()) {
     const int32_t k = i / per_chunk;
     const int32_t chunk = tile.Chunk(k);
@@ -143,6 +160,7 @@ __device__ void ReadTile(BlockMemory* block, const RowLayout& layout, int32_t in
   ReadingWitness witness = {block, row.WantsRawLogprobs(), row.params.logprobs > 0, {}};
   LoadTile<kDType, Block>(row, tile, block->tile, &witness);
   FindEditedMaxima(block, tile);
+#pragma unroll 1
   for (int32_t k = Block::Rank(); k < tile.chunks; k += Block::Size()) {
     memory.maxima[tile.Chunk(k)] = block->maxima[k];
   }

@@ -46,8 +46,8 @@ struct RowState {
   bool is_greedy;
   bool shares_infinity;
   bool needs_weighing;
-  // Tokens at `above` and higher are summed by chunk; those from `lowest` on are listed; the rest, down to `floor`, is
-  // one sum; what is below is dropped.
+  // What is below `floor` is dropped. All others are summed; those at `above` and higher by chunk; and those from
+  // `lowest` up to there are listed.
   float floor;
   float lowest;
   float above;
@@ -68,10 +68,10 @@ struct RowState {
 
 // What weighing its tiles adds up, one block after the other.
 struct RowTotals {
+  uint64_t mass;
   uint64_t above_mass;
-  uint64_t rest_mass;
-  uint32_t above_count;
-  uint32_t listed;  // more than the capacity: the list is not whole
+  uint32_t above_count;  // 0 where nothing is listed: then nobody asks
+  uint32_t listed;       // more than the capacity: the list is not whole
   uint32_t weighed_tiles;
 };
 

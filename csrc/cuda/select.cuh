@@ -38,7 +38,7 @@ struct SelectMemory {
 };
 
 // All lanes of the warp together. Where all that count go to one bin, which equal logits do, one lane adds for them.
-__device__ inline void AddToBin(SelectBin* bins, bool counts, int bin, uint64_t mass) {
+__device__ __noinline__ inline void AddToBin(SelectBin* bins, bool counts, int bin, uint64_t mass) {
   const unsigned active = __ballot_sync(kAllLanes, counts);
   if (!active) return;
   const int leader = __ffs(static_cast<int>(active)) - 1;
@@ -56,9 +56,10 @@ __device__ inline void AddToBin(SelectBin* bins, bool counts, int bin, uint64_t 
 
 // The bin, counted from the top, in which `before` and what the bins hold reach `need`. By one warp; the same for all
 // lanes. The caller knows that they do.
-__device__ inline int FindBin(const SelectBin* bins, By by, uint64_t need, Measure* before) {
+__device__ __noinline__ inline int FindBin(const SelectBin* bins, By by, uint64_t need, Measure* before) {
   constexpr int kPerLane = kSelectBins / kWarpSize;
   Measure mine{};
+#pragma unroll 1
   for (int i = 0; i < kPerLane; ++i) {
     const SelectBin& bin = bins[Lane() * kPerLane + i];
     mine = mine + Measure{bin.mass, bin.count};
@@ -72,6 +73,7 @@ __device__ inline int FindBin(const SelectBin* bins, By by, uint64_t need, Measu
     at.count = __shfl_sync(kAllLanes, static_cast<unsigned long long>(through.count), lane - 1);
   }
   int bin = lane * kPerLane;
+#pragma unroll 1
   for (;; ++bin) {
     const Measure next = at + Measure{bins[bin].mass, bins[bin].count};
     if (Of(next, by) >= need || bin == lane * kPerLane + kPerLane - 1) break;
@@ -82,13 +84,14 @@ __device__ inline int FindBin(const SelectBin* bins, By by, uint64_t need, Measu
 }
 
 // Among at most a warp's worth of entries. By one warp; the same for all lanes.
-__device__ inline Prefix SelectAmongFew(const Entry* few, int count, const Weigher& weigh, By by, uint64_t need,
-                                        const Measure& before) {
+__device__ __noinline__ inline Prefix SelectAmongFew(const Entry* few, int count, const Weigher& weigh, By by,
+                                                     uint64_t need, const Measure& before) {
   const bool is_entry = Lane() < count;
   const Entry entry = is_entry ? few[Lane()] : Entry{0.0f, 0};
   const uint64_t rank = is_entry ? RankOf(entry.z, entry.token) : 0;
   const Measure mine = is_entry ? Measure{weigh(entry.z), 1} : Measure{};
   Measure through = before;
+#pragma unroll 1
   for (int i = 0; i < count; ++i) {
     const uint64_t other = __shfl_sync(kAllLanes, static_cast<unsigned long long>(rank), i);
     const uint64_t mass = __shfl_sync(kAllLanes, static_cast<unsigned long long>(mine.mass), i);
@@ -108,9 +111,10 @@ __device__ inline Prefix SelectAmongFew(const Entry* few, int count, const Weigh
 // the source's tokens in [low, high]. Preconditions: before < need <= before + the measure of those. `at_most` is a
 // bound of how many they are. By one block; the same for all threads.
 template <class Source>
-__device__ Prefix Select(const Source& source, const Weigher& weigh, By by, uint64_t need, Measure before, uint64_t low,
-                         uint64_t high, uint32_t at_most, const SelectMemory& memory) {
+__device__ __noinline__ Prefix Select(const Source& source, const Weigher& weigh, By by, uint64_t need, Measure before,
+                                      uint64_t low, uint64_t high, uint32_t at_most, const SelectMemory& memory) {
   while (at_most > kFew && low < high) {
+#pragma unroll 1
     for (int bin = Block::Rank(); bin < kSelectBins; bin += Block::Size()) memory.bins[bin] = {};
     Block::Sync();
     const int bits = 64 - __clzll(static_cast<long long>(high - low));

@@ -15,6 +15,7 @@ struct ListSource {
 
   template <class F>
   __device__ void ForEach(uint64_t, const F& f) const {
+#pragma unroll 1
     for (int32_t from = Block::WarpIndex() * kWarpSize; from < count; from += Block::Size()) {
       const int32_t i = from + Lane();
       const Entry entry = i < count ? entries[i] : Entry{0.0f, 0};
@@ -35,16 +36,17 @@ struct RowSource {
 
   __device__ float Seen(float z) const { return state ? state->Seen(z) : z; }
 
-  // The chunk into the warp's buffer, as this source sees it.
-  __device__ float* Load(int32_t chunk) const {
+  // The chunk into the warp's buffer, as this source reads it: not yet as Seen.
+  __device__ __noinline__ float* Load(int32_t chunk) const {
     float* z = buffers + Block::WarpIndex() * kChunk;
     __syncwarp();  // all lanes are done with the one before
     NoWitness nobody;
     if (state) {
       LoadTile<kDType, Warp>(*row, TileOfChunk(chunk), z, &nobody);
     } else {
-      const ChunkValues values = ReadChunk<kDType>(row->logits, chunk, IsVectorRow<kDType>(row->logits));
-      for (int j = 0; j < kLaneValues; ++j) z[values.Slot(j)] = Canonical(values.x[j]);
+      LaneChunk x;
+      ReadChunk<kDType, false>(row->logits, chunk, x);
+      for (int j = 0; j < kLaneValues; ++j) z[SlotOf<false>(j)] = Canonical(x[j]);
       __syncwarp();
     }
     return z;
@@ -54,9 +56,11 @@ struct RowSource {
   template <class F>
   __device__ void ForEach(uint64_t lowest, const F& f) const {
     if (Block::WarpIndex() >= warps) return;
+#pragma unroll 1
     for (int32_t chunk = Block::WarpIndex(); chunk < row->Chunks(); chunk += warps) {
       if (OrderKey(Canonical(Seen(maxima[chunk]))) < lowest >> 32) continue;
       const float* z = Load(chunk);
+#pragma unroll 1
       for (int j = 0; j < kLaneValues; ++j) {
         const int place = j * kWarpSize + Lane();
         const int32_t token = chunk * kChunk + place;
@@ -74,6 +78,7 @@ struct MaximaSource {
   template <class F>
   __device__ void ForEach(uint64_t, const F& f) const {
     const int32_t count = source->row->Chunks();
+#pragma unroll 1
     for (int32_t from = Block::WarpIndex() * kWarpSize; from < count; from += Block::Size()) {
       const int32_t i = from + Lane();
       f(i < count, i < count ? source->Seen(Canonical(source->maxima[i])) : 0.0f, i);

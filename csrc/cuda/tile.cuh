@@ -30,6 +30,11 @@ struct Tile {
 
   // The row's chunk that is the tile's k-th.
   __device__ int32_t Chunk(int32_t k) const { return first + k * stride; }
+  // How many of the tile's chunks are before that chunk of the row.
+  __device__ int32_t CountBelow(int32_t chunk) const {
+    const int32_t count = chunk > first ? (chunk - first + stride - 1) / stride : 0;
+    return count < chunks ? count : chunks;
+  }
   // Where the token stands in the tile, or -1.
   __device__ int32_t Place(int32_t token) const {
     const int32_t chunk = token / kChunk - first;
@@ -47,58 +52,65 @@ __device__ inline Tile TileOfChunk(int32_t chunk) {
 }
 
 // A chunk as a warp holds it: 8 values a lane.
-struct ChunkValues {
-  float x[kLaneValues];
-  bool is_vector;
+using LaneChunk = float[kLaneValues];
 
-  // Where in the chunk value j of this lane stands: fours side by side, which are read and stored at once, or, where
-  // the caller's memory does not allow that, neighbours in neighbouring lanes.
-  __device__ int Slot(int j) const {
-    return is_vector ? j / 4 * (kChunk / 2) + Lane() * 4 + j % 4 : j * kWarpSize + Lane();
-  }
-};
-
-// Whether fours of logits can be read at once.
-template <DType kDType>
-__device__ bool IsVectorRow(const RowView& view) {
-  return view.stride == 1 && reinterpret_cast<uintptr_t>(view.data) % (4 * ItemSize(kDType)) == 0;
+// Where in a chunk a lane's value j stands: fours side by side, which are read and stored at once, or, where the
+// caller's memory does not allow that, neighbours in neighbouring lanes.
+template <bool kByFours>
+__device__ __forceinline__ int SlotOf(int j) {
+  return kByFours ? j / 4 * (kChunk / 2) + Lane() * 4 + j % 4 : j * kWarpSize + Lane();
 }
 
+// How many of a row's chunks can be read by fours: all but a last one that is not whole, or none.
 template <DType kDType>
-__device__ __forceinline__ ChunkValues ReadChunk(const RowView& view, int32_t chunk, bool is_vector_row) {
-  ChunkValues values;
+__device__ int32_t ChunksByFours(const RowView& view) {
+  const bool is_aligned = view.stride == 1 && reinterpret_cast<uintptr_t>(view.data) % (4 * ItemSize(kDType)) == 0;
+  return is_aligned ? view.vocab_size / kChunk : 0;
+}
+
+template <DType kDType, bool kByFours>
+__device__ __forceinline__ void ReadChunk(const RowView& view, int32_t chunk, float* x) {
   const int32_t begin = chunk * kChunk;
-  values.is_vector = is_vector_row && begin + kChunk <= view.vocab_size;
-  if (values.is_vector) {
+  if (kByFours) {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const int32_t at = begin + half * (kChunk / 2) + Lane() * 4;
-      float* x = values.x + half * 4;
+      const int32_t at = begin + SlotOf<true>(half * 4);
+      float* four_of_x = x + half * 4;
       if (kDType == DType::kFloat32) {
         const float4 four = *reinterpret_cast<const float4*>(static_cast<const float*>(view.data) + at);
-        x[0] = four.x, x[1] = four.y, x[2] = four.z, x[3] = four.w;
+        four_of_x[0] = four.x, four_of_x[1] = four.y, four_of_x[2] = four.z, four_of_x[3] = four.w;
       } else {
         const uint2 four = *reinterpret_cast<const uint2*>(static_cast<const uint16_t*>(view.data) + at);
-        x[0] = Widen<kDType>(four.x & 0xffffu), x[1] = Widen<kDType>(four.x >> 16);
-        x[2] = Widen<kDType>(four.y & 0xffffu), x[3] = Widen<kDType>(four.y >> 16);
+        four_of_x[0] = Widen<kDType>(four.x & 0xffffu), four_of_x[1] = Widen<kDType>(four.x >> 16);
+        four_of_x[2] = Widen<kDType>(four.y & 0xffffu), four_of_x[3] = Widen<kDType>(four.y >> 16);
       }
     }
   } else {
 #pragma unroll
     for (int j = 0; j < kLaneValues; ++j) {
-      const int32_t token = begin + values.Slot(j);
-      values.x[j] = token < view.vocab_size ? ReadLogit<kDType>(view, token) : kNegativeInfinity;
+      const int32_t token = begin + SlotOf<false>(j);
+      x[j] = token < view.vocab_size ? ReadLogit<kDType>(view, token) : kNegativeInfinity;
     }
   }
-  return values;
+}
+
+template <bool kByFours>
+__device__ __forceinline__ void StoreChunk(const float* x, float* to) {
+  if (kByFours) {
+    *reinterpret_cast<float4*>(to + SlotOf<true>(0)) = make_float4(x[0], x[1], x[2], x[3]);
+    *reinterpret_cast<float4*>(to + SlotOf<true>(4)) = make_float4(x[4], x[5], x[6], x[7]);
+  } else {
+#pragma unroll
+    for (int j = 0; j < kLaneValues; ++j) to[SlotOf<false>(j)] = x[j];
+  }
 }
 
 // What looks at a tile while it is read.
 struct NoWitness {
-  __device__ void Raw(int32_t, const ChunkValues&) {}     // a chunk as the caller gave it
-  __device__ void Masked(int32_t, const ChunkValues&) {}  // the tile's k-th chunk, before its edits
-  __device__ void Edited(int32_t, float) {}               // a place in the tile and its new value
-  __device__ void BadToken() {}                           // a token id of an edit is out of range
+  __device__ void Raw(int32_t, const LaneChunk&) {}     // a chunk as the caller gave it
+  __device__ void Masked(int32_t, const LaneChunk&) {}  // the tile's k-th chunk, before its edits
+  __device__ void Edited(int32_t, float) {}             // a place in the tile and its new value
+  __device__ void BadToken() {}                         // a token id of an edit is out of range
 };
 
 // Bias and penalties, for the tokens they touch.
@@ -109,6 +121,7 @@ __device__ void EditTile(const Row& row, const Tile& tile, float* z, Witness* wi
     witness->BadToken();
     return int32_t{-1};
   };
+#pragma unroll 1
   for (int64_t i = Group::Rank(); i < row.bias_count; i += Group::Size()) {
     const int32_t place = place_of(row.bias_tokens[i]);
     if (place < 0) continue;
@@ -118,6 +131,7 @@ __device__ void EditTile(const Row& row, const Tile& tile, float* z, Witness* wi
   if (row.bias_count > 0) Group::Sync();
   const RowParams& p = row.params;
   if (!p.HasPenalties()) return;
+#pragma unroll 1
   for (int64_t i = Group::Rank(); i < row.history_count; i += Group::Size()) {
     const HistoryEntry entry = row.history[i];
     if (entry.token == kNoTokenId) continue;
@@ -132,44 +146,46 @@ __device__ void EditTile(const Row& row, const Tile& tile, float* z, Witness* wi
   if (row.history_count > 0) Group::Sync();
 }
 
+// The tile's chunks [from, to), kAhead of which a warp has on their way at a time.
+template <DType kDType, bool kByFours, int kAhead, class Group, class Witness>
+__device__ __forceinline__ void LoadChunks(const Row& row, const Tile& tile, int32_t from, int32_t to, float* z,
+                                           Witness* witness) {
+#pragma unroll 1
+  for (int32_t first = from + Group::WarpIndex(); first < to; first += kAhead * Group::Warps()) {
+    LaneChunk ahead[kAhead];
+#pragma unroll
+    for (int a = 0; a < kAhead; ++a) {
+      const int32_t k = first + a * Group::Warps();
+      if (k < to) ReadChunk<kDType, kByFours>(row.logits, tile.Chunk(k), ahead[a]);
+    }
+#pragma unroll
+    for (int a = 0; a < kAhead; ++a) {
+      const int32_t k = first + a * Group::Warps();
+      if (k >= to) break;
+      LaneChunk& x = ahead[a];
+      const int32_t begin = tile.Chunk(k) * kChunk;
+      witness->Raw(tile.Chunk(k), x);
+      if (row.token_bitmask) {
+#pragma unroll
+        for (int j = 0; j < kLaneValues; ++j) {
+          const int32_t token = begin + SlotOf<kByFours>(j);
+          if (token < row.logits.vocab_size && !IsAllowed(row.token_bitmask, token)) x[j] = kNegativeInfinity;
+        }
+      }
+#pragma unroll
+      for (int j = 0; j < kLaneValues; ++j) x[j] = Canonical(x[j]);
+      witness->Masked(k, x);
+      StoreChunk<kByFours>(x, z + k * kChunk);
+    }
+  }
+}
+
 // Into z[tile.chunks * kChunk], aligned to 16 bytes; to be read after this returns, by the threads of the group.
 template <DType kDType, class Group, class Witness>
 __device__ void LoadTile(const Row& row, const Tile& tile, float* z, Witness* witness) {
-  constexpr int kAhead = 4;  // chunks that a warp has on their way at a time
-  const bool is_vector_row = IsVectorRow<kDType>(row.logits);
-  for (int32_t from = Group::WarpIndex(); from < tile.chunks; from += kAhead * Group::Warps()) {
-    ChunkValues ahead[kAhead];
-#pragma unroll
-    for (int a = 0; a < kAhead; ++a) {
-      const int32_t k = from + a * Group::Warps();
-      if (k < tile.chunks) ahead[a] = ReadChunk<kDType>(row.logits, tile.Chunk(k), is_vector_row);
-    }
-#pragma unroll
-    for (int a = 0; a < kAhead; ++a) {
-      const int32_t k = from + a * Group::Warps();
-      if (k >= tile.chunks) break;
-      ChunkValues& values = ahead[a];
-      const int32_t begin = tile.Chunk(k) * kChunk;
-      witness->Raw(tile.Chunk(k), values);
-#pragma unroll
-      for (int j = 0; j < kLaneValues; ++j) {
-        const int32_t token = begin + values.Slot(j);
-        const bool is_banned =
-            row.token_bitmask && token < row.logits.vocab_size && !IsAllowed(row.token_bitmask, token);
-        values.x[j] = is_banned ? kNegativeInfinity : Canonical(values.x[j]);
-      }
-      witness->Masked(k, values);
-      float* to = z + k * kChunk;
-      if (values.is_vector) {
-        *reinterpret_cast<float4*>(to + Lane() * 4) = make_float4(values.x[0], values.x[1], values.x[2], values.x[3]);
-        *reinterpret_cast<float4*>(to + kChunk / 2 + Lane() * 4) =
-            make_float4(values.x[4], values.x[5], values.x[6], values.x[7]);
-      } else {
-#pragma unroll
-        for (int j = 0; j < kLaneValues; ++j) to[values.Slot(j)] = values.x[j];
-      }
-    }
-  }
+  const int32_t by_fours = tile.CountBelow(ChunksByFours<kDType>(row.logits));
+  LoadChunks<kDType, true, Group::kChunksAhead, Group>(row, tile, 0, by_fours, z, witness);
+  LoadChunks<kDType, false, 1, Group>(row, tile, by_fours, tile.chunks, z, witness);
   Group::Sync();
   EditTile<Group>(row, tile, z, witness);
 }

@@ -30,8 +30,8 @@ __device__ inline TopWindow ProcessedWindow(const RowState& state) {
 // The `wanted` best of the source, which are at most kFew, in order, as the first lanes of every warp hold them.
 // Returns how many there are. By one block.
 template <DType kDType>
-__device__ int FindTop(const RowSource<kDType>& source, const Weigher& weigh, TopWindow window, int wanted,
-                       const SelectMemory& memory, Entry* mine) {
+__device__ __noinline__ int FindTop(const RowSource<kDType>& source, const Weigher& weigh, TopWindow window, int wanted,
+                                    const SelectMemory& memory, Entry* mine) {
   const auto need = static_cast<uint64_t>(wanted);
   // So many chunks have a maximum at some logit or above it, hence so many tokens: only such chunks are looked at.
   const MaximaSource<RowSource<kDType>> maxima = {&source};
@@ -61,6 +61,7 @@ __device__ int FindTop(const RowSource<kDType>& source, const Weigher& weigh, To
   const Entry entry = is_entry ? memory.few[Lane()] : Entry{0.0f, 0};
   const uint64_t rank = is_entry ? RankOf(entry.z, entry.token) : 0;
   int better = 0;
+#pragma unroll 1
   for (int i = 0; i < count; ++i) {
     better += __shfl_sync(kAllLanes, static_cast<unsigned long long>(rank), i) > rank ? 1 : 0;
   }

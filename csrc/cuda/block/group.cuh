@@ -15,6 +15,7 @@ __device__ __forceinline__ int Lane() {
 }
 
 struct Block {
+  static constexpr int kChunksAhead = 4;  // chunks of a row that a warp has on their way at a time
   __device__ static int Rank() { return static_cast<int>(threadIdx.x); }
   __device__ static int Size() { return static_cast<int>(blockDim.x); }
   __device__ static int WarpIndex() { return Rank() / kWarpSize; }
@@ -23,6 +24,7 @@ struct Block {
 };
 
 struct Warp {
+  static constexpr int kChunksAhead = 1;
   __device__ static int Rank() { return Lane(); }
   __device__ static int Size() { return kWarpSize; }
   __device__ static int WarpIndex() { return 0; }

@@ -48,6 +48,7 @@ __device__ T BlockRunningSum(const T& value, T* scratch, T* total) {
   Block::Sync();
   T before{};
   T all{};
+#pragma unroll 1
   for (int warp = 0; warp < Block::Warps(); ++warp) {
     if (warp == Block::WarpIndex()) before = all;
     all = all + scratch[warp];
@@ -64,6 +65,7 @@ __device__ __forceinline__ uint64_t BlockSum(uint64_t value, uint64_t* scratch) 
   if (Lane() == 0) scratch[Block::WarpIndex()] = value;
   Block::Sync();
   uint64_t all = 0;
+#pragma unroll 1
   for (int warp = 0; warp < Block::Warps(); ++warp) all += scratch[warp];
   Block::Sync();
   return all;
@@ -75,6 +77,7 @@ __device__ __forceinline__ uint32_t BlockMax(uint32_t value, uint32_t* scratch) 
   if (Lane() == 0) scratch[Block::WarpIndex()] = value;
   Block::Sync();
   uint32_t largest = 0;
+#pragma unroll 1
   for (int warp = 0; warp < Block::Warps(); ++warp) largest = scratch[warp] > largest ? scratch[warp] : largest;
   Block::Sync();
   return largest;
