@@ -58,46 +58,33 @@ struct BinnedSample {
   }
 };
 
-// All values that count, into bins. Returns false where they are all the same.
-__device__ inline bool FillBins(const BlockMemory& block, const RowLayout& layout, float floor, uint64_t* scratch,
-                                BinnedSample* bins) {
-  const RowMemory& memory = block.memory;
-  const int32_t samples = layout.chunks * layout.samples_per_chunk;
-  // The lowest by the highest of reversed keys.
-  uint32_t lowest_key = 0;
-  const auto look = [&](float z) {
-    if (z >= floor && z > kNegativeInfinity && ~OrderKey(z) > lowest_key) lowest_key = ~OrderKey(z);
+// All values that count, into bins.
+__device__ inline void FillBins(const RowMemory& memory, const RowLayout& layout, float floor,
+                                const BinnedSample& bins) {
+#pragma unroll 1
+  for (int bin = Block::Rank(); bin < kBracketBins; bin += Block::Size()) bins.maxima[bin] = bins.sampled[bin] = 0;
+  Block::Sync();
+  const auto add = [&](float z, uint32_t* counters) {
+    if (z >= floor && z > kNegativeInfinity) atomicAdd(&counters[bins.BinOf(z)], 1u);
   };
 #pragma unroll 1
-  for (int32_t i = Block::Rank(); i < layout.chunks; i += Block::Size()) look(memory.maxima[i]);
+  for (int32_t i = Block::Rank(); i < layout.chunks; i += Block::Size()) add(memory.maxima[i], bins.maxima);
 #pragma unroll 1
-  for (int32_t i = Block::Rank(); i < samples; i += Block::Size()) look(memory.sample[i]);
-#pragma unroll 1
-  for (int bin = Block::Rank(); bin < kBracketBins; bin += Block::Size()) bins->maxima[bin] = bins->sampled[bin] = 0;
-  const float lowest = FloatOfKey(~BlockMax(lowest_key, reinterpret_cast<uint32_t*>(scratch)));
-  bins->width = (bins->max - lowest) * (1.0f / kBracketBins);
-  if (!(bins->width > 0.0f) || !(bins->width <= 0x1p100f)) return false;
-#pragma unroll 1
-  for (int32_t i = Block::Rank(); i < layout.chunks; i += Block::Size()) {
-    const float z = memory.maxima[i];
-    if (z >= floor && z > kNegativeInfinity) atomicAdd(&bins->maxima[bins->BinOf(z)], 1u);
-  }
-#pragma unroll 1
-  for (int32_t i = Block::Rank(); i < samples; i += Block::Size()) {
-    const float z = memory.sample[i];
-    if (z >= floor && z > kNegativeInfinity) atomicAdd(&bins->sampled[bins->BinOf(z)], 1u);
+  for (int32_t i = Block::Rank(); i < layout.chunks * layout.samples_per_chunk; i += Block::Size()) {
+    add(memory.sample[i], bins.sampled);
   }
   Block::Sync();
-  return true;
 }
 
-// Only for rows with a sample and with top_k or top_p. `counts` is shared memory for two.
-__device__ inline Bracket EstimateCut(const BlockMemory& block, const RowLayout& layout, const Weigher& weigh,
-                                      float floor, char* work, uint64_t* scratch, uint32_t* counts) {
-  const Row& row = block.row;
+// Only for rows with a sample and with top_k or top_p. `lowest` is that of the sample and the maxima, -inf left out.
+__device__ inline Bracket EstimateCut(BlockMemory* block, const RowLayout& layout, const Weigher& weigh, float floor,
+                                      float lowest) {
+  const Row& row = block->row;
+  uint64_t* scratch = block->scratch;
+  uint32_t* counts = block->counts;
   const Bracket all = {floor, -kNegativeInfinity};
   BinnedSample bins;
-  bins.maxima = reinterpret_cast<uint32_t*>(work);
+  bins.maxima = reinterpret_cast<uint32_t*>(block->work);
   bins.sampled = bins.maxima + kBracketBins;
   bins.max = weigh.max;
   bins.share = static_cast<float>(kChunk) / static_cast<float>(layout.samples_per_chunk);
@@ -105,7 +92,9 @@ __device__ inline Bracket EstimateCut(const BlockMemory& block, const RowLayout&
     counts[0] = kBracketBins;  // the lowest edge above which the cut surely is
     counts[1] = 0;             // the highest edge above which all is surely kept
   }
-  if (!FillBins(block, layout, floor, scratch, &bins)) return all;
+  bins.width = (bins.max - fmaxf(lowest, floor)) * (1.0f / kBracketBins);
+  if (!(bins.width > 0.0f) || !(bins.width <= 0x1p100f)) return all;
+  FillBins(block->memory, layout, floor, bins);
 
   const int per_thread = kBracketBins / Block::Size();
   const int begin = Block::Rank() * per_thread;

@@ -38,10 +38,7 @@ __device__ __noinline__ Measure MeasureOf(const Source& source, const Weigher& w
     const uint64_t rank = RankOf(z, token);
     if (is_token && rank >= low && rank <= high) mine = mine + Measure{weigh(z), 1};
   });
-  Measure all;
-  all.mass = BlockSum(mine.mass, scratch);
-  all.count = BlockSum(mine.count, scratch);
-  return all;
+  return BlockSum(mine, reinterpret_cast<Measure*>(scratch));
 }
 
 struct CutOutcome {
@@ -81,10 +78,11 @@ __device__ __noinline__ CutOutcome FindCut(const Source& source, const Row& row,
   return {true, last};
 }
 
-// Writes what is kept to block->state and its mass by chunk to memory.masses. `buffer` is the block's tile, free now.
+// Writes what is kept to block->state and its mass by chunk to memory.masses. Returns the list that holds all of it, or
+// an empty one.
 template <DType kDType>
-__device__ void CutRow(BlockMemory* block, const RowLayout& layout, const RowSource<kDType>& row_source,
-                       const FinishMemory& memory) {
+__device__ ListSource CutRow(BlockMemory* block, const RowLayout& layout, const RowSource<kDType>& row_source,
+                             const FinishMemory& memory) {
   RowState& state = block->state;
   const Row& row = block->row;
   const uint64_t high = HighestRank(state.weigh.max);
@@ -114,7 +112,8 @@ __device__ void CutRow(BlockMemory* block, const RowLayout& layout, const RowSou
                     totals.mass, state.lowest <= state.floor, memory.select);
     }
   }
-  if (cut.is_found) {
+  const bool is_found = cut.is_found;
+  if (is_found) {
     list.ForEach(0, [&](bool is_token, float z, int32_t token) {
       if (is_token && RankOf(z, token) >= cut.last) AddShared(&memory.masses[token / kChunk], state.weigh(z));
     });
@@ -133,8 +132,10 @@ __device__ void CutRow(BlockMemory* block, const RowLayout& layout, const RowSou
     });
     Block::Sync();
   }
+  const bool is_listed = is_found && !has_above && !state.shares_infinity;
   if (Block::Rank() == 0) state.last = cut.last;
   Block::Sync();
+  return is_listed ? list : ListSource{nullptr, 0};
 }
 
 }  // namespace nexttoken

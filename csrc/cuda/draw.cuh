@@ -45,13 +45,20 @@ __device__ inline int32_t FirstExceeding(const uint64_t* sums, int32_t count, ui
   return begin;
 }
 
-// By one warp, the same for all lanes. `running` are the sums that RunningMasses made; target is below the last.
+// By one warp, the same for all lanes. `running` are the sums that RunningMasses made; target is below the last. `list`
+// holds all that is kept, or is empty.
 template <DType kDType>
-__device__ __noinline__ Drawn TokenAt(const RowSource<kDType>& source, const uint64_t* running, uint64_t target) {
+__device__ __noinline__ Drawn TokenAt(const RowSource<kDType>& source, const ListSource& list, const uint64_t* running,
+                                      uint64_t target) {
   const RowState& state = *source.state;
   const int32_t chunk = FirstExceeding(running, source.row->Chunks(), target);
   if (chunk > 0) target -= running[chunk - 1];
-  const float* z = source.Load(chunk);
+  const float* z = source.Buffer();
+  if (list.count > 0) {
+    list.Load(chunk, source.Buffer());
+  } else {
+    source.Load(chunk);
+  }
   const int32_t begin = chunk * kChunk + Lane() * kLaneValues;
   const auto weight_of = [&](int j) -> uint64_t {
     const int32_t token = begin + j;
@@ -90,8 +97,7 @@ __device__ __noinline__ Drawn FirstOfHighest(const RowSource<kDType>& source, ui
     const auto key = static_cast<uint32_t>(source.row->Chunks() - i);
     if (source.maxima[i] == max && key > reversed) reversed = key;
   }
-  const int32_t chunk =
-      source.row->Chunks() - static_cast<int32_t>(BlockMax(reversed, reinterpret_cast<uint32_t*>(scratch)));
+  const int32_t chunk = source.row->Chunks() - static_cast<int32_t>(BlockMax(reversed, scratch));
   if (Block::WarpIndex() == 0) {
     const float* z = source.Load(chunk);
 #pragma unroll 1

@@ -49,8 +49,9 @@ __device__ inline LogSoftmax SoftmaxOf(const Row& row, const RowState& state, co
 }
 
 template <DType kDType>
-__device__ void DrawTokens(const BlockMemory* block, const RowSource<kDType>& source, const uint64_t* running,
-                           const Drawn& greedy, const LogSoftmax& softmax, const BatchOutput& output) {
+__device__ void DrawTokens(const BlockMemory* block, const RowSource<kDType>& source, const ListSource& list,
+                           const uint64_t* running, const Drawn& greedy, const LogSoftmax& softmax,
+                           const BatchOutput& output) {
   const Row& row = block->row;
   const RowState& state = block->state;
   if (Block::WarpIndex() >= source.warps) return;
@@ -59,7 +60,7 @@ __device__ void DrawTokens(const BlockMemory* block, const RowSource<kDType>& so
     Drawn drawn = greedy;
     if (!state.is_greedy) {
       const uint64_t bits = DrawBits(row.params.seed, row.params.sequence_index + static_cast<uint32_t>(i), row.step);
-      drawn = TokenAt(source, running, DrawTarget(bits, state.mass));
+      drawn = TokenAt(source, list, running, DrawTarget(bits, state.mass));
     }
     if (Lane() != 0) continue;
     if (output.token_ids) output.token_ids[i] = drawn.token;
@@ -85,18 +86,28 @@ __device__ __noinline__ void FinishRow(BlockMemory* block, const RowLayout& layo
   const RowSource<kDType> source = {&row, &state, block->memory.maxima, block->tile, warps};
   const FinishMemory memory(block);
   Drawn greedy = {kNoTokenId, 0.0f};
+  ListSource kept = {nullptr, 0};
   if (state.is_greedy) {
     greedy = FirstOfHighest(source, block->scratch, block->counts);
     if (Block::Rank() == 0) state.last = RankOf(greedy.z, greedy.token), state.mass = kMaxWeight;
   } else {
-    CutRow(block, layout, source, memory);
+    kept = CutRow(block, layout, source, memory);
     const uint64_t mass = RunningMasses(memory.masses, layout.chunks, block->scratch);
     if (Block::Rank() == 0) state.mass = mass;
   }
   Block::Sync();
   LogSoftmax softmax;
   if (row.WantsLogprobs()) softmax = SoftmaxOf(row, state, block->totals);
-  if (output.token_ids || output.logprobs) DrawTokens(block, source, memory.masses, greedy, softmax, output);
+  if (output.token_ids || output.logprobs) {
+    // The list may be where the buffers are: the bins are free.
+    constexpr int kFreeBuffers = kSelectBins * sizeof(SelectBin) / (kChunk * sizeof(float));
+    RowSource<kDType> draws = source;
+    if (kept.count > 0) {
+      draws.buffers = reinterpret_cast<float*>(memory.select.bins);
+      draws.warps = Block::Warps() < kFreeBuffers ? Block::Warps() : kFreeBuffers;
+    }
+    DrawTokens(block, draws, kept, memory.masses, greedy, softmax, output);
+  }
   Block::Sync();
   if (output.top_token_ids || output.top_logprobs) {
     const int wanted = row.params.logprobs < output.top_capacity ? row.params.logprobs : output.top_capacity;

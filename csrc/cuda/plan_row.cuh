@@ -37,13 +37,22 @@ __device__ __noinline__ inline void PlanRow(BlockMemory* block, const RowLayout&
   const Row& row = block->row;
   const RowMemory& memory = block->memory;
   RowState state = {};
-  uint32_t largest = 0;
+  // The highest maximum, and the lowest of what a cut is guessed from, by the highest of reversed keys.
+  TwoKeys keys = {0, 0};
+  const auto look = [&](float z) {
+    const uint32_t key = OrderKey(z);
+    if (key > keys.first) keys.first = key;
+    if (z > kNegativeInfinity && ~key > keys.second) keys.second = ~key;
+  };
+  const bool has_cut = row.HasTopK() || row.HasTopP();
 #pragma unroll 1
-  for (int32_t i = Block::Rank(); i < layout.chunks; i += Block::Size()) {
-    const uint32_t key = OrderKey(memory.maxima[i]);
-    largest = key > largest ? key : largest;
+  for (int32_t i = Block::Rank(); i < layout.chunks; i += Block::Size()) look(memory.maxima[i]);
+#pragma unroll 1
+  for (int32_t i = Block::Rank(); has_cut && i < layout.chunks * layout.samples_per_chunk; i += Block::Size()) {
+    look(memory.sample[i]);
   }
-  state.max = FloatOfKey(BlockMax(largest, reinterpret_cast<uint32_t*>(block->scratch)));
+  keys = BlockMax(keys, reinterpret_cast<TwoKeys*>(block->scratch));
+  state.max = FloatOfKey(keys.first);
   bool has_nan = false;
   bool is_bad = row.is_bad;
   state.raw.max = kNegativeInfinity;
@@ -75,7 +84,6 @@ __device__ __noinline__ inline void PlanRow(BlockMemory* block, const RowLayout&
   state.above = -kNegativeInfinity;
 
   if (state.needs_weighing && !state.is_greedy) {
-    const bool has_cut = row.HasTopK() || row.HasTopP();
     // Without min_p and top_k a token of weight 0 adds nothing anywhere.
     if (row.params.min_p > 0.0 || row.HasTopK()) {
       state.floor = LowestWithWeight(state.weigh, MinWeight(row.params.min_p));
@@ -86,8 +94,7 @@ __device__ __noinline__ inline void PlanRow(BlockMemory* block, const RowLayout&
     } else if (layout.samples_per_chunk == 0 || state.shares_infinity) {
       state.lowest = state.floor;
     } else {
-      const Bracket bracket =
-          EstimateCut(*block, layout, state.weigh, state.floor, block->work, block->scratch, block->counts);
+      const Bracket bracket = EstimateCut(block, layout, state.weigh, state.floor, FloatOfKey(~keys.second));
       state.lowest = bracket.lowest;
       state.above = bracket.above;
     }

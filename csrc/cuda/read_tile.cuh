@@ -134,7 +134,7 @@ __device__ inline void TakeSample(BlockMemory* block, const Tile& tile, int32_t 
 }
 
 __device__ inline ExponentialSum BlockExponentialSum(const LaneExponentialSum& lane, uint64_t* scratch) {
-  const uint32_t key = BlockMax(OrderKey(Canonical(lane.max)), reinterpret_cast<uint32_t*>(scratch));
+  const uint32_t key = BlockMax(OrderKey(Canonical(lane.max)), scratch);
   const float max = FloatOfKey(key);
   double sum = Rebased({lane.max, static_cast<double>(lane.sum)}, max);
   if (lane.max == kNegativeInfinity) sum = 0.0;

@@ -11,13 +11,6 @@
 
 namespace nexttoken {
 
-struct Measure {
-  uint64_t mass;
-  uint64_t count;
-
-  __device__ Measure operator+(const Measure& other) const { return {mass + other.mass, count + other.count}; }
-};
-
 enum class By { kCount, kMass };
 
 __device__ __forceinline__ uint64_t Of(const Measure& measure, By by) {

@@ -13,6 +13,18 @@ struct ListSource {
   const Entry* entries;
   int32_t count;
 
+  // A chunk of the row, of which only what is listed is not -inf. By one warp.
+  __device__ void Load(int32_t chunk, float* z) const {
+    __syncwarp();  // all lanes are done with the one before
+    for (int j = 0; j < kLaneValues; ++j) z[j * kWarpSize + Lane()] = kNegativeInfinity;
+    __syncwarp();
+#pragma unroll 1
+    for (int32_t i = Lane(); i < count; i += kWarpSize) {
+      if (entries[i].token / kChunk == chunk) z[entries[i].token % kChunk] = entries[i].z;
+    }
+    __syncwarp();
+  }
+
   template <class F>
   __device__ void ForEach(uint64_t, const F& f) const {
 #pragma unroll 1
@@ -34,11 +46,13 @@ struct RowSource {
   float* buffers;         // [warps * kChunk]
   int warps;              // that work
 
+  __device__ float* Buffer() const { return buffers + Block::WarpIndex() * kChunk; }
+
   __device__ float Seen(float z) const { return state ? state->Seen(z) : z; }
 
   // The chunk into the warp's buffer, as this source reads it: not yet as Seen.
   __device__ __noinline__ float* Load(int32_t chunk) const {
-    float* z = buffers + Block::WarpIndex() * kChunk;
+    float* z = Buffer();
     __syncwarp();  // all lanes are done with the one before
     NoWitness nobody;
     if (state) {

@@ -38,7 +38,9 @@ struct Tile {
   // Where the token stands in the tile, or -1.
   __device__ int32_t Place(int32_t token) const {
     const int32_t chunk = token / kChunk - first;
-    return chunk >= 0 && chunk % stride == 0 && chunk / stride < chunks ? chunk / stride * kChunk + token % kChunk : -1;
+    if (stride == 1) return chunk >= 0 && chunk < chunks ? chunk * kChunk + token % kChunk : -1;
+    if (chunk < 0 || chunk % stride != 0) return -1;
+    return chunk / stride < chunks ? chunk / stride * kChunk + token % kChunk : -1;
   }
 };
 

@@ -145,16 +145,17 @@ __device__ inline void WeighTile(BlockMemory* block, const RowLayout& layout, in
 
 // Whether the block is the last of its row to come here; then it sees what all others wrote before.
 __device__ inline bool IsLastOfRow(BlockMemory* block, const RowLayout& layout) {
-  __threadfence();
   Block::Sync();
   if (Block::Rank() == 0) {
+    // For the whole block: what the others wrote came before the barrier, what they read comes after the next.
+    __threadfence();
     const unsigned before = atomicAdd(&block->memory.totals->weighed_tiles, 1u);
     block->counts[0] = before + 1 == static_cast<unsigned>(layout.tiles) ? 1 : 0;
+    __threadfence();
   }
   Block::Sync();
   const bool is_last = block->counts[0] != 0;
   Block::Sync();
-  __threadfence();
   return is_last;
 }
 

@@ -59,7 +59,26 @@ __device__ T BlockRunningSum(const T& value, T* scratch, T* total) {
   return Lane() == 0 ? before : before + below;
 }
 
+// How much, and of how many.
+struct Measure {
+  uint64_t mass;
+  uint64_t count;
+
+  __device__ Measure operator+(const Measure& other) const { return {mass + other.mass, count + other.count}; }
+};
+
 // `scratch` as above.
+__device__ __forceinline__ Measure BlockSum(Measure value, Measure* scratch) {
+  value = {WarpSum(value.mass), WarpSum(value.count)};
+  if (Lane() == 0) scratch[Block::WarpIndex()] = value;
+  Block::Sync();
+  Measure all{};
+#pragma unroll 1
+  for (int warp = 0; warp < Block::Warps(); ++warp) all = all + scratch[warp];
+  Block::Sync();
+  return all;
+}
+
 __device__ __forceinline__ uint64_t BlockSum(uint64_t value, uint64_t* scratch) {
   value = WarpSum(value);
   if (Lane() == 0) scratch[Block::WarpIndex()] = value;
@@ -71,16 +90,27 @@ __device__ __forceinline__ uint64_t BlockSum(uint64_t value, uint64_t* scratch) 
   return all;
 }
 
-// Of OrderKeys, say.
-__device__ __forceinline__ uint32_t BlockMax(uint32_t value, uint32_t* scratch) {
-  value = __reduce_max_sync(kAllLanes, value);
-  if (Lane() == 0) scratch[Block::WarpIndex()] = value;
+// The larger of all first values, and of all second ones: of OrderKeys, say. `scratch` holds two words a warp.
+struct TwoKeys {
+  uint32_t first;
+  uint32_t second;
+};
+__device__ __forceinline__ TwoKeys BlockMax(TwoKeys keys, TwoKeys* scratch) {
+  keys = {__reduce_max_sync(kAllLanes, keys.first), __reduce_max_sync(kAllLanes, keys.second)};
+  if (Lane() == 0) scratch[Block::WarpIndex()] = keys;
   Block::Sync();
-  uint32_t largest = 0;
+  TwoKeys largest = {0, 0};
 #pragma unroll 1
-  for (int warp = 0; warp < Block::Warps(); ++warp) largest = scratch[warp] > largest ? scratch[warp] : largest;
+  for (int warp = 0; warp < Block::Warps(); ++warp) {
+    if (scratch[warp].first > largest.first) largest.first = scratch[warp].first;
+    if (scratch[warp].second > largest.second) largest.second = scratch[warp].second;
+  }
   Block::Sync();
   return largest;
+}
+
+__device__ __forceinline__ uint32_t BlockMax(uint32_t key, uint64_t* scratch) {
+  return BlockMax({key, 0}, reinterpret_cast<TwoKeys*>(scratch)).first;
 }
 
 // Adds to 64 bits in shared memory with atomics of 32, which the hardware has: whoever makes the low half overflow
