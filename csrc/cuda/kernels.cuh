@@ -34,6 +34,7 @@ __global__ void __launch_bounds__(kMaxThreads, kBlocksAtOnce)
     SampleOnChip(const BatchInput input, const BatchOutput output, const RowLayout layout, const BatchMemory memory) {
   const int64_t row = blockIdx.x / static_cast<unsigned>(layout.tiles);
   const auto index = static_cast<int32_t>(blockIdx.x % static_cast<unsigned>(layout.tiles));
+  PrefetchTile(input.logits.Row(row), TileOf(layout.chunks, index, layout.tiles));
   BlockMemory* block = OpenBlock(input, memory.counted, layout, memory.rows, row);
   const auto sync_row = [&] { layout.tiles > 1 ? ClusterSync() : Block::Sync(); };
   ReadTile<kDType>(block, layout, index);
@@ -49,6 +50,7 @@ __global__ void __launch_bounds__(kMaxThreads, kBlocksAtOnce)
     ReadTiles(const BatchInput input, const RowLayout layout, const BatchMemory memory) {
   const int64_t row = blockIdx.x / static_cast<unsigned>(layout.tiles);
   const auto index = static_cast<int32_t>(blockIdx.x % static_cast<unsigned>(layout.tiles));
+  PrefetchTile(input.logits.Row(row), TileOf(layout.chunks, index, layout.tiles));
   BlockMemory* block = OpenBlock(input, memory.counted, layout, memory.rows, row);
   ReadTile<kDType>(block, layout, index);
 }
@@ -68,7 +70,7 @@ __global__ void __launch_bounds__(kMaxThreads, kBlocksAtOnce)
   BlockMemory* block = OpenBlock(input, memory.counted, layout, memory.rows, row);
   TakeState(block);
   if (block->state.needs_weighing) {
-    const Tile tile = TileOf(block->row, index, layout.tiles);
+    const Tile tile = TileOf(layout.chunks, index, layout.tiles);
     NoWitness nobody;
     LoadTile<kDType, Block>(block->row, tile, block->tile, &nobody);
 #pragma unroll 1
@@ -91,7 +93,7 @@ __global__ void __launch_bounds__(kMaxThreads, kBlocksAtOnce)
   const RowState& state = block->state;
   const Row& row = block->row;
   const bool is_ok = state.status == Status::kOk;
-  const Tile tile = TileOf(row, index, layout.tiles);
+  const Tile tile = TileOf(layout.chunks, index, layout.tiles);
   if (is_ok) {
     NoWitness nobody;
     LoadTile<kDType, Block>(row, tile, block->tile, &nobody);

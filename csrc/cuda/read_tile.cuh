@@ -156,8 +156,9 @@ template <DType kDType>
 __device__ void ReadTile(BlockMemory* block, const RowLayout& layout, int32_t index) {
   const Row& row = block->row;
   const RowMemory& memory = block->memory;
-  const Tile tile = TileOf(row, index, layout.tiles);
+  const Tile tile = TileOf(layout.chunks, index, layout.tiles);
   ReadingWitness witness = {block, row.WantsRawLogprobs(), row.params.logprobs > 0, {}};
+  PrefetchEdits(row);
   LoadTile<kDType, Block>(row, tile, block->tile, &witness);
   FindEditedMaxima(block, tile);
 #pragma unroll 1

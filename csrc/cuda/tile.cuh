@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "block/prefetch.cuh"
 #include "nexttoken/adjust.h"
 #include "row.cuh"
 
@@ -44,9 +45,17 @@ struct Tile {
   }
 };
 
-__device__ inline Tile TileOf(const Row& row, int32_t index, int32_t tiles) {
-  const int32_t chunks = row.Chunks();
+__device__ inline Tile TileOf(int32_t chunks, int32_t index, int32_t tiles) {
   return {index, tiles, chunks > index ? (chunks - index + tiles - 1) / tiles : 0};
+}
+
+// By one block.
+__device__ inline void PrefetchTile(const RowView& view, const Tile& tile) {
+  if (view.stride != 1) return;
+  const int64_t bytes = kChunk * ItemSize(view.dtype);
+  for (int32_t k = Block::WarpIndex(); k < tile.chunks; k += Block::Warps()) {
+    Prefetch<Warp>(static_cast<const char*>(view.data) + tile.Chunk(k) * bytes, bytes);
+  }
 }
 
 __device__ inline Tile TileOfChunk(int32_t chunk) {
@@ -114,6 +123,13 @@ struct NoWitness {
   __device__ void Edited(int32_t, float) {}             // a place in the tile and its new value
   __device__ void BadToken() {}                         // a token id of an edit is out of range
 };
+
+// By one block.
+__device__ inline void PrefetchEdits(const Row& row) {
+  Prefetch<Block>(row.bias_tokens, row.bias_count * int64_t{sizeof(int32_t)});
+  Prefetch<Block>(row.bias_values, row.bias_count * int64_t{sizeof(float)});
+  Prefetch<Block>(row.history, row.history_count * int64_t{sizeof(HistoryEntry)});
+}
 
 // Bias and penalties, for the tokens they touch.
 template <class Group, class Witness>

@@ -75,7 +75,7 @@ __device__ __forceinline__ unsigned Listed(const RowState& state, const LaneChun
 __device__ inline void WeighTile(BlockMemory* block, const RowLayout& layout, int32_t index) {
   const RowState& state = block->state;
   const RowMemory& memory = block->memory;
-  const Tile tile = TileOf(block->row, index, layout.tiles);
+  const Tile tile = TileOf(layout.chunks, index, layout.tiles);
   const int32_t vocab_size = block->row.logits.vocab_size;
   TileList list = {reinterpret_cast<Entry*>(block->work), &block->counts[0],
                    static_cast<uint32_t>(layout.tile_list_capacity)};
