@@ -52,9 +52,11 @@ __device__ inline Tile TileOf(int32_t chunks, int32_t index, int32_t tiles) {
 // By one block.
 __device__ inline void PrefetchTile(const RowView& view, const Tile& tile) {
   if (view.stride != 1) return;
-  const int64_t bytes = kChunk * ItemSize(view.dtype);
+  const int64_t item = ItemSize(view.dtype);
   for (int32_t k = Block::WarpIndex(); k < tile.chunks; k += Block::Warps()) {
-    Prefetch<Warp>(static_cast<const char*>(view.data) + tile.Chunk(k) * bytes, bytes);
+    const int64_t begin = int64_t{tile.Chunk(k)} * kChunk;
+    const int64_t count = view.vocab_size - begin < kChunk ? view.vocab_size - begin : kChunk;
+    Prefetch<Warp>(static_cast<const char*>(view.data) + begin * item, count * item);
   }
 }
 

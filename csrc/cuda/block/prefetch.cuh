@@ -7,7 +7,7 @@
 
 namespace nexttoken {
 
-// By a group. Any address will do: one that is not the caller's is ignored.
+// By a group.
 template <class Group>
 __device__ __forceinline__ void Prefetch(const void* from, int64_t bytes) {
 #if defined(__CUDACC__)
