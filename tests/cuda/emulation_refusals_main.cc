@@ -12,20 +12,15 @@
 
 #include "emulation/block.h"
 
-#if defined(__has_feature)
-#define NEXTTOKEN_HAS_FEATURE(name) __has_feature(name)
-#else
-#define NEXTTOKEN_HAS_FEATURE(name) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || NEXTTOKEN_HAS_FEATURE(address_sanitizer)
-constexpr bool kAddressSanitizer = true;
-#else
-constexpr bool kAddressSanitizer = false;
-#endif
-#if defined(__SANITIZE_THREAD__) || NEXTTOKEN_HAS_FEATURE(thread_sanitizer)
+#if defined(NEXTTOKEN_EMULATION_TSAN)
 constexpr bool kThreadSanitizer = true;
 #else
 constexpr bool kThreadSanitizer = false;
+#endif
+#if defined(NEXTTOKEN_EMULATION_ASAN)
+constexpr bool kAddressSanitizer = true;
+#else
+constexpr bool kAddressSanitizer = false;
 #endif
 
 namespace {
