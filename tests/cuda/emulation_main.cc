@@ -1,12 +1,9 @@
 // Small kernels whose results are known, for many seeds: the emulation does what CUDA does.
-#include <cfenv>
 #include <chrono>
-#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <limits>
 #include <set>
 #include <vector>
 
@@ -19,6 +16,13 @@ using emulation::Launch;
 using emulation::LaunchShape;
 
 constexpr unsigned kFull = 0xffffffffu;
+
+// To ThreadSanitizer every emulated thread is a real one, which takes it a while.
+#if defined(NEXTTOKEN_EMULATION_TSAN)
+constexpr uint64_t kSeeds = 2;
+#else
+constexpr uint64_t kSeeds = 50;
+#endif
 
 void Require(bool condition, const char* what) {
   if (condition) return;
@@ -164,9 +168,9 @@ __global__ void Collectives(const uint64_t* held, int* wrong) {
   if (bad != 0) atomicMax(wrong, bad);
 }
 
-// Warps take places in the order in which they come.
+// Threads take places in the order in which they come.
 __global__ void Race(unsigned* places, unsigned* counter) {
-  if (threadIdx.x % 32 == 0) places[atomicAdd(counter, 1)] = threadIdx.x / 32;
+  places[threadIdx.x] = atomicAdd(counter, 1);
 }
 
 __global__ void LookAtShared(int* wrong) {
@@ -251,53 +255,25 @@ void TestAtomics(uint64_t seed) {
   for (unsigned i = 0; i < kCount; ++i) Require(words[4 + i] == 1, "exchange");
 }
 
-// Who comes first differs between seeds, and is the same again for the same seed.
+// Who comes first differs between seeds, among warps and among lanes, and is the same again for the same seed.
 void TestOrder() {
   std::set<std::vector<unsigned>> orders;
+  int first_warp = 0, first_lane = 0;
   for (uint64_t seed = 0; seed < 20; ++seed) {
     std::vector<unsigned> places[2];
     for (std::vector<unsigned>& p : places) {
-      p.resize(4);
+      p.resize(64);
       unsigned counter = 0;
-      Launch({1, 128, 1, 0, seed}, Race, p.data(), &counter);
+      Launch({1, 64, 1, 0, seed}, Race, p.data(), &counter);
     }
     Require(places[0] == places[1], "one seed, two orders");
     orders.insert(places[0]);
+    first_warp += places[0][0] < places[0][32];
+    first_lane += places[0][0] < places[0][1];
   }
-  Require(orders.size() > 5, "seeds do not change the order");
-}
-
-// The processor's own rounding, where no compiler can move it.
-__attribute__((noinline)) float AddDownward(float a, float b) {
-  volatile float x = a;
-  volatile float y = b;
-  std::fesetround(FE_DOWNWARD);
-  volatile float sum = x + y;
-  std::fesetround(FE_TONEAREST);
-  return sum;
-}
-
-void TestArithmetic() {
-  uint32_t state = 5;
-  for (int i = 0; i < 2000000; ++i) {
-    const float a = __uint_as_float(Next(state));
-    uint32_t bits = Next(state);
-    // Random exponents are mostly far apart: bring some together.
-    if (i % 4 != 0)
-      bits = (bits & 0x807fffffu) | ((__float_as_uint(a) + ((bits >> 3) % 64 - 32) * 0x800000u) & 0x7f800000u);
-    if (i % 64 == 1) bits = __float_as_uint(a) ^ 0x80000000u;
-    const float b = __uint_as_float(bits);
-    const float sum = __fadd_rd(a, b);
-    const float expected = AddDownward(a, b);
-    Require(std::isnan(expected) ? std::isnan(sum) : __float_as_uint(sum) == __float_as_uint(expected), "__fadd_rd");
-  }
-  Require(__float_as_uint(__fadd_rd(0.0f, 0.0f)) == 0 && __float_as_uint(__fadd_rd(0.0f, -0.0f)) == 0x80000000u,
-          "zeros");
-  Require(__fadd_rd(3e38f, 3e38f) == std::numeric_limits<float>::max(), "__fadd_rd beyond the largest");
-  Require(__popc(0xf0f0u) == 8 && __popcll(~0ull) == 64 && __ffs(0) == 0 && __ffs(12) == 3, "bits");
-  Require(__clz(0) == 32 && __clz(1) == 31 && __clz(-1) == 0 && __clzll(0) == 64 && __clzll(1) == 63, "leading zeros");
-  Require(__umulhi(0xffffffffu, 0xffffffffu) == 0xfffffffeu && __umul64hi(~0ull, ~0ull) == ~0ull - 1, "high halves");
-  Require(__fmaf_rn(1 + 0x1p-23f, 1 - 0x1p-23f, -1) == -0x1p-46f, "fused");
+  Require(orders.size() == 20, "seeds do not change the order");
+  Require(first_warp > 4 && first_warp < 16, "one warp is mostly first");
+  Require(first_lane > 4 && first_lane < 16, "one lane is mostly first");
 }
 
 void TimeSwitches() {
@@ -316,12 +292,11 @@ int main(int count, char** arguments) {
     TimeSwitches();
     return 0;
   }
-  for (uint64_t seed = 0; seed < 50; ++seed) {
+  for (uint64_t seed = 0; seed < kSeeds; ++seed) {
     TestBlocks(seed);
     TestClusters(seed);
     TestAtomics(seed);
   }
   TestOrder();
-  TestArithmetic();
   std::printf("ok\n");
 }

@@ -12,11 +12,14 @@
 // - threads that all wait
 // Shared memory holds 0xa5 at first and is an allocation of its own: AddressSanitizer sees what goes beyond it.
 //
-// Under ThreadSanitizer accesses of two threads that nothing orders are reported, of shared or of global memory.
-// Orders: barriers and collectives, __syncwarp among them, for those who take part; __threadfence, with what follows a
-// later
-// __threadfence, or with an atomic of the same thread and what follows others' atomics at that address, provided they
-// too have had a fence. An atomic alone orders nothing. Launch orders all with what the host does before and after.
+// Under ThreadSanitizer accesses of two threads that nothing orders are reported, of shared or of global memory. What
+// orders:
+// - barriers and collectives, __syncwarp among them: those who take part
+// - __threadfence: what came before it with what follows any thread's later __threadfence
+// - an atomic whose thread has had a fence, with later such atomics at the same address. An atomic without a fence
+//   orders nothing. A fence holds until the first barrier after an atomic.
+// - Launch: all with what the host does before and after
+// A cluster then has at most some 8000 threads.
 //
 // Kernels take what `__shared__` would declare from SharedMemory(). Thread blocks have one dimension.
 #pragma once

@@ -6,14 +6,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define NEXTTOKEN_EMULATION_ASAN
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define NEXTTOKEN_EMULATION_ASAN
-#endif
-
 #if defined(NEXTTOKEN_EMULATION_ASAN)
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>

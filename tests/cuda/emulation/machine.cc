@@ -140,8 +140,8 @@ void RequireShape(const LaunchShape& shape) {
   const char* wrong = nullptr;
   if (shape.grid.x == 0 || shape.grid.y == 0 || shape.grid.z == 0) wrong = "a grid has at least one block";
   if (shape.threads < 1 || shape.threads > 1024) wrong = "a block has 1 to 1024 threads";
+  if (shape.cluster > 16) wrong = "a cluster has at most 16 blocks";
   if (shape.cluster < 1 || shape.grid.x % shape.cluster != 0) wrong = "a cluster's size divides grid.x";
-  if (machine != nullptr) wrong = "a kernel cannot launch another";
   if (wrong == nullptr) return;
   std::fprintf(stderr, "emulation: launch of %u x %u x %u blocks of %u threads in clusters of %u: %s\n", shape.grid.x,
                shape.grid.y, shape.grid.z, shape.threads, shape.cluster, wrong);

@@ -43,7 +43,7 @@ unsigned SourceLane(const Thread* thread) {
   const auto width = static_cast<unsigned>(thread->width);
   const unsigned lane = thread->lane;
   const unsigned begin = lane & ~(width - 1);
-  const auto operand = static_cast<unsigned>(thread->operand);
+  const unsigned operand = static_cast<unsigned>(thread->operand) % 32;  // as the instruction has it
   switch (thread->meeting) {
     case Meeting::kShuffle:
       return begin + (operand & (width - 1));
@@ -52,7 +52,7 @@ unsigned SourceLane(const Thread* thread) {
     case Meeting::kShuffleDown:
       return operand < begin + width - lane ? lane + operand : lane;
     default: {
-      const unsigned source = lane ^ (operand & 31);
+      const unsigned source = lane ^ operand;
       return source < begin + width ? source : lane;
     }
   }
