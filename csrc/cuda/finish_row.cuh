@@ -42,7 +42,7 @@ __device__ inline void WriteBadRow(const BatchOutput& output, int32_t n) {
 }
 
 __device__ inline LogSoftmax SoftmaxOf(const Row& row, const RowState& state, const RowTotals& totals) {
-  if (row.WantsRawLogprobs()) return {state.raw.max, 1.0, log(state.raw.sum)};
+  if (row.WantsRawLogprobs()) return {state.raw_max, 1.0, log(state.raw_sum)};
   const double unit = static_cast<double>(kMaxWeight);
   if (state.is_greedy) return {state.weigh.max, 1.0, log(static_cast<double>(totals.mass) / unit)};
   return {state.weigh.max, static_cast<double>(row.params.temperature), log(static_cast<double>(state.mass) / unit)};

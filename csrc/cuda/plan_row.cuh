@@ -32,6 +32,28 @@ __device__ __noinline__ inline float LowestWithWeight(const Weigher& weigh, uint
   return FloatOfKey(high);
 }
 
+// The chunks' sums of exponentials into the row's, as integers: in any order.
+__device__ inline void SumRaw(BlockMemory* block, const RowLayout& layout, RowState* state) {
+  const RowMemory& memory = block->memory;
+  uint32_t largest = 0;
+#pragma unroll 1
+  for (int32_t i = Block::Rank(); i < layout.chunks; i += Block::Size()) {
+    const uint32_t key = OrderKey(memory.raw_maxima[i]);
+    if (key > largest) largest = key;
+  }
+  state->raw_max = FloatOfKey(BlockMax(largest, block->scratch));
+  uint64_t sum = 0;
+#pragma unroll 1
+  for (int32_t i = Block::Rank(); i < layout.chunks; i += Block::Size()) {
+    const float max = memory.raw_maxima[i];
+    const double exponent =
+        max == state->raw_max ? 0.0 : static_cast<double>(max - state->raw_max) * 1.4426950408889634;
+    const double term = static_cast<double>(memory.raw_sums[i]) * exp2(exponent);
+    if (term > 0.0) sum += static_cast<uint64_t>(term * static_cast<double>(kMaxWeight));
+  }
+  state->raw_sum = static_cast<double>(BlockSum(sum, block->scratch)) / static_cast<double>(kMaxWeight);
+}
+
 // By one block. Writes the row's state to device memory.
 __device__ __noinline__ inline void PlanRow(BlockMemory* block, const RowLayout& layout) {
   const Row& row = block->row;
@@ -55,19 +77,12 @@ __device__ __noinline__ inline void PlanRow(BlockMemory* block, const RowLayout&
   state.max = FloatOfKey(keys.first);
   bool has_nan = false;
   bool is_bad = row.is_bad;
-  state.raw.max = kNegativeInfinity;
 #pragma unroll 1
   for (int32_t i = 0; i < layout.tiles; ++i) {
-    const TileReport& report = memory.reports[i];
-    has_nan |= report.has_nan;
-    is_bad |= report.is_bad;
-    state.raw.max = fmaxf(state.raw.max, report.raw.max);
+    has_nan |= memory.reports[i].has_nan;
+    is_bad |= memory.reports[i].is_bad;
   }
-#pragma unroll 1
-  for (int32_t i = 0; i < layout.tiles; ++i) {
-    const ExponentialSum raw = memory.reports[i].raw;
-    if (raw.max > kNegativeInfinity) state.raw.sum += Rebased(raw, state.raw.max);
-  }
+  if (row.WantsRawLogprobs()) SumRaw(block, layout, &state);
   state.status = is_bad                           ? Status::kBadParameter
                  : has_nan                        ? Status::kNanLogits
                  : state.max == kNegativeInfinity ? Status::kNoToken

@@ -21,38 +21,6 @@ __device__ __forceinline__ float Exp2Approximately(float x) {
 #endif
 }
 
-constexpr float kLog2E = 1.4426950408889634f;
-
-// Of what one lane sees. Where the largest is +inf, `sum` counts those at +inf.
-struct LaneExponentialSum {
-  float max = kNegativeInfinity;
-  float sum = 0.0f;
-
-  // `largest` is that of x.
-  __device__ void Add(const LaneChunk& x, float largest) {
-    if (largest > max) {
-      sum *= max == kNegativeInfinity ? 0.0f : Exp2Approximately((max - largest) * kLog2E);
-      max = largest;
-    }
-    if (max == kNegativeInfinity) return;
-    float added = 0.0f;
-    if (max == -kNegativeInfinity) {
-#pragma unroll
-      for (int j = 0; j < kLaneValues; ++j) added += x[j] == max ? 1.0f : 0.0f;
-    } else {
-#pragma unroll
-      for (int j = 0; j < kLaneValues; ++j) added += Exp2Approximately((x[j] - max) * kLog2E);
-    }
-    sum += added;
-  }
-};
-
-// Relative to another maximum that is at least as large.
-__device__ inline double Rebased(ExponentialSum part, float max) {
-  if (part.max == max) return part.sum;
-  return part.sum * exp2(static_cast<double>(part.max - max) * 1.4426950408889634);
-}
-
 // The larger, or NaN where one is.
 __device__ __forceinline__ float MaxOrNan(float a, float b) {
 #if defined(__CUDACC__)
@@ -76,11 +44,28 @@ __device__ __forceinline__ float WarpMax(float largest) {
   return FloatOfKey(__reduce_max_sync(kAllLanes, OrderKey(Canonical(largest))));
 }
 
+// The sum of exponentials of a chunk relative to its maximum, the same for all lanes; where that is +inf, how many are.
+// Always added in the same order, so that no plan, place or alignment changes a logprob.
+__device__ __forceinline__ float ExponentialSum(const LaneChunk& x, float max) {
+  constexpr float kLog2E = 1.4426950408889634f;
+  float sum = 0.0f;
+  if (max == -kNegativeInfinity) {
+#pragma unroll
+    for (int j = 0; j < kLaneValues; ++j) sum += x[j] == max ? 1.0f : 0.0f;
+  } else if (max > kNegativeInfinity) {
+#pragma unroll
+    for (int j = 0; j < kLaneValues; ++j) sum += Exp2Approximately((x[j] - max) * kLog2E);
+  }
+#pragma unroll
+  for (int distance = kWarpSize / 2; distance > 0; distance /= 2) {
+    sum += __shfl_xor_sync(kAllLanes, sum, distance);
+  }
+  return sum;
+}
+
 struct ReadingWitness {
   BlockMemory* block;
-  bool sums_raw;
-  bool keeps_raw_maxima;
-  LaneExponentialSum raw;
+  bool wants_raw;        // maxima and sums of exponentials of the caller's logits, by chunk
   float largest = 0.0f;  // of the lane's part of the chunk it is at
   bool has_nan = false;
   bool is_bad = false;
@@ -88,10 +73,12 @@ struct ReadingWitness {
   __device__ void Raw(int32_t chunk, const LaneChunk& x) {
     largest = LaneMax(x);
     has_nan |= IsNan(largest);
-    if (sums_raw) raw.Add(x, largest);
-    if (!keeps_raw_maxima) return;
-    const float largest_of_all = WarpMax(largest);
-    if (Lane() == 0) block->memory.raw_maxima[chunk] = largest_of_all;
+    if (!wants_raw) return;
+    const float max = WarpMax(largest);
+    const float sum = ExponentialSum(x, max);
+    if (Lane() != 0) return;
+    block->memory.raw_maxima[chunk] = max;
+    block->memory.raw_sums[chunk] = sum;
   }
   __device__ void Masked(int32_t k, const LaneChunk& x) {
     if (block->row.token_bitmask) largest = LaneMax(x);  // else it is what Raw saw
@@ -133,31 +120,13 @@ __device__ inline void TakeSample(BlockMemory* block, const Tile& tile, int32_t 
   }
 }
 
-__device__ inline ExponentialSum BlockExponentialSum(const LaneExponentialSum& lane, uint64_t* scratch) {
-  const uint32_t key = BlockMax(OrderKey(Canonical(lane.max)), scratch);
-  const float max = FloatOfKey(key);
-  double sum = Rebased({lane.max, static_cast<double>(lane.sum)}, max);
-  if (lane.max == kNegativeInfinity) sum = 0.0;
-#pragma unroll
-  for (int distance = kWarpSize / 2; distance > 0; distance /= 2) {
-    sum += __shfl_xor_sync(kAllLanes, sum, distance);
-  }
-  auto* sums = reinterpret_cast<double*>(scratch);
-  if (Lane() == 0) sums[Block::WarpIndex()] = sum;
-  Block::Sync();
-  double all = 0.0;
-  for (int warp = 0; warp < Block::Warps(); ++warp) all += sums[warp];
-  Block::Sync();
-  return {max, all};
-}
-
 // The tile into shared memory, its maxima into shared and device memory, what else was found into device memory.
 template <DType kDType>
 __device__ void ReadTile(BlockMemory* block, const RowLayout& layout, int32_t index) {
   const Row& row = block->row;
   const RowMemory& memory = block->memory;
   const Tile tile = TileOf(layout.chunks, index, layout.tiles);
-  ReadingWitness witness = {block, row.WantsRawLogprobs(), row.params.logprobs > 0, {}};
+  ReadingWitness witness = {block, row.WantsRawLogprobs()};
   PrefetchEdits(row);
   LoadTile<kDType, Block>(row, tile, block->tile, &witness);
   FindEditedMaxima(block, tile);
@@ -170,9 +139,7 @@ __device__ void ReadTile(BlockMemory* block, const RowLayout& layout, int32_t in
   }
   const bool has_nan = __syncthreads_or(witness.has_nan) != 0;
   const bool is_bad = __syncthreads_or(witness.is_bad) != 0;
-  TileReport report = {{kNegativeInfinity, 0.0}, has_nan, is_bad};
-  if (witness.sums_raw) report.raw = BlockExponentialSum(witness.raw, block->scratch);
-  if (Block::Rank() == 0) memory.reports[index] = report;
+  if (Block::Rank() == 0) memory.reports[index] = {has_nan, is_bad};
 }
 
 }  // namespace nexttoken

@@ -26,15 +26,8 @@ __device__ __forceinline__ int32_t TokenOfRank(uint64_t rank) {
   return static_cast<int32_t>(~static_cast<uint32_t>(rank));
 }
 
-// A sum of exponentials relative to the largest exponent.
-struct ExponentialSum {
-  float max;
-  double sum;
-};
-
 // What reading a tile found.
 struct TileReport {
-  ExponentialSum raw;  // of the caller's logits
   bool has_nan;
   bool is_bad;  // a token id of an edit is out of range
 };
@@ -51,8 +44,9 @@ struct RowState {
   float floor;
   float lowest;
   float above;
-  float max;  // of the edited row
-  ExponentialSum raw;
+  float max;       // of the edited row
+  float raw_max;   // of the caller's logits, where their logprobs are wanted
+  double raw_sum;  // of their exponentials relative to it
 
   // The outcome: tokens at `floor` and higher whose rank is at least `last` are kept. Of a greedy row, `last` is its
   // token's and nothing else is kept.
@@ -92,6 +86,7 @@ struct RowMemory {
   TileReport* reports;  // [tiles]
   float* maxima;        // [chunks] of the edited row
   float* raw_maxima;    // [chunks] of the caller's
+  float* raw_sums;      // [chunks] of exponentials relative to those
   uint64_t* masses;     // [chunks] of what is at `above` and higher
   float* sample;        // [chunks * samples_per_chunk] values that are not their chunk's maximum, else -inf
   Entry* list;          // [list_capacity]
@@ -110,6 +105,7 @@ __host__ __device__ inline int64_t LayOutRow(const RowLayout& layout, char* base
   memory->reports = reinterpret_cast<TileReport*>(take(layout.tiles * int64_t{sizeof(TileReport)}));
   memory->maxima = reinterpret_cast<float*>(take(layout.chunks * int64_t{sizeof(float)}));
   memory->raw_maxima = reinterpret_cast<float*>(take(layout.chunks * int64_t{sizeof(float)}));
+  memory->raw_sums = reinterpret_cast<float*>(take(layout.chunks * int64_t{sizeof(float)}));
   memory->masses = reinterpret_cast<uint64_t*>(take(layout.chunks * int64_t{sizeof(uint64_t)}));
   memory->sample = reinterpret_cast<float*>(take(layout.chunks * int64_t{sizeof(float)} * layout.samples_per_chunk));
   memory->list = reinterpret_cast<Entry*>(take(layout.list_capacity * int64_t{sizeof(Entry)}));

@@ -59,8 +59,9 @@ struct RowSource {
       LoadTile<kDType, Warp>(*row, TileOfChunk(chunk), z, &nobody);
     } else {
       LaneChunk x;
-      ReadChunk<kDType, false>(row->logits, chunk, x);
-      for (int j = 0; j < kLaneValues; ++j) z[SlotOf<false>(j)] = Canonical(x[j]);
+      ReadOneByOne<kDType>(row->logits, chunk, z, x);
+      for (int j = 0; j < kLaneValues; ++j) x[j] = Canonical(x[j]);
+      StoreFours(x, z);
       __syncwarp();
     }
     return z;

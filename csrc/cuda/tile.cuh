@@ -64,58 +64,64 @@ __device__ inline Tile TileOfChunk(int32_t chunk) {
   return {chunk, 1, 1};
 }
 
-// A chunk as a warp holds it: 8 values a lane.
+// A chunk as a warp holds it: 8 values a lane, in fours that are read and stored at once.
 using LaneChunk = float[kLaneValues];
 
-// Where in a chunk a lane's value j stands: fours side by side, which are read and stored at once, or, where the
-// caller's memory does not allow that, neighbours in neighbouring lanes.
-template <bool kByFours>
+// Where in a chunk a lane's value j stands.
 __device__ __forceinline__ int SlotOf(int j) {
-  return kByFours ? j / 4 * (kChunk / 2) + Lane() * 4 + j % 4 : j * kWarpSize + Lane();
+  return j / 4 * (kChunk / 2) + Lane() * 4 + j % 4;
 }
 
-// How many of a row's chunks can be read by fours: all but a last one that is not whole, or none.
+__device__ __forceinline__ void LoadFours(const float* from, LaneChunk& x) {
+#pragma unroll
+  for (int j = 0; j < kLaneValues; j += 4) {
+    const float4 four = *reinterpret_cast<const float4*>(from + SlotOf(j));
+    x[j] = four.x, x[j + 1] = four.y, x[j + 2] = four.z, x[j + 3] = four.w;
+  }
+}
+
+__device__ __forceinline__ void StoreFours(const LaneChunk& x, float* to) {
+#pragma unroll
+  for (int j = 0; j < kLaneValues; j += 4) {
+    *reinterpret_cast<float4*>(to + SlotOf(j)) = make_float4(x[j], x[j + 1], x[j + 2], x[j + 3]);
+  }
+}
+
+// How many of a row's chunks can be read by fours where they lie: all but a last one that is not whole, or none.
 template <DType kDType>
 __device__ int32_t ChunksByFours(const RowView& view) {
   const bool is_aligned = view.stride == 1 && reinterpret_cast<uintptr_t>(view.data) % (4 * ItemSize(kDType)) == 0;
   return is_aligned ? view.vocab_size / kChunk : 0;
 }
 
-template <DType kDType, bool kByFours>
-__device__ __forceinline__ void ReadChunk(const RowView& view, int32_t chunk, float* x) {
-  const int32_t begin = chunk * kChunk;
-  if (kByFours) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int32_t at = begin + SlotOf<true>(half * 4);
-      float* four_of_x = x + half * 4;
-      if (kDType == DType::kFloat32) {
-        const float4 four = *reinterpret_cast<const float4*>(static_cast<const float*>(view.data) + at);
-        four_of_x[0] = four.x, four_of_x[1] = four.y, four_of_x[2] = four.z, four_of_x[3] = four.w;
-      } else {
-        const uint2 four = *reinterpret_cast<const uint2*>(static_cast<const uint16_t*>(view.data) + at);
-        four_of_x[0] = Widen<kDType>(four.x & 0xffffu), four_of_x[1] = Widen<kDType>(four.x >> 16);
-        four_of_x[2] = Widen<kDType>(four.y & 0xffffu), four_of_x[3] = Widen<kDType>(four.y >> 16);
-      }
-    }
+template <DType kDType>
+__device__ __forceinline__ void ReadByFours(const RowView& view, int32_t chunk, LaneChunk& x) {
+  if constexpr (kDType == DType::kFloat32) {
+    LoadFours(static_cast<const float*>(view.data) + int64_t{chunk} * kChunk, x);
   } else {
+    const uint16_t* from = static_cast<const uint16_t*>(view.data) + int64_t{chunk} * kChunk;
 #pragma unroll
-    for (int j = 0; j < kLaneValues; ++j) {
-      const int32_t token = begin + SlotOf<false>(j);
-      x[j] = token < view.vocab_size ? ReadLogit<kDType>(view, token) : kNegativeInfinity;
+    for (int j = 0; j < kLaneValues; j += 4) {
+      const uint2 four = *reinterpret_cast<const uint2*>(from + SlotOf(j));
+      x[j] = Widen<kDType>(four.x & 0xffffu), x[j + 1] = Widen<kDType>(four.x >> 16);
+      x[j + 2] = Widen<kDType>(four.y & 0xffffu), x[j + 3] = Widen<kDType>(four.y >> 16);
     }
   }
 }
 
-template <bool kByFours>
-__device__ __forceinline__ void StoreChunk(const float* x, float* to) {
-  if (kByFours) {
-    *reinterpret_cast<float4*>(to + SlotOf<true>(0)) = make_float4(x[0], x[1], x[2], x[3]);
-    *reinterpret_cast<float4*>(to + SlotOf<true>(4)) = make_float4(x[4], x[5], x[6], x[7]);
-  } else {
+// Any chunk of any row: neighbours by neighbouring lanes, into fours by way of `buffer`, shared memory for a chunk.
+template <DType kDType>
+__device__ __forceinline__ void ReadOneByOne(const RowView& view, int32_t chunk, float* buffer, LaneChunk& x) {
 #pragma unroll
-    for (int j = 0; j < kLaneValues; ++j) to[SlotOf<false>(j)] = x[j];
+  for (int j = 0; j < kLaneValues; ++j) {
+    const int32_t token = chunk * kChunk + j * kWarpSize + Lane();
+    x[j] = token < view.vocab_size ? ReadLogit<kDType>(view, token) : kNegativeInfinity;
   }
+#pragma unroll
+  for (int j = 0; j < kLaneValues; ++j) buffer[j * kWarpSize + Lane()] = x[j];
+  __syncwarp();
+  LoadFours(buffer, x);
+  __syncwarp();
 }
 
 // What looks at a tile while it is read.
@@ -166,46 +172,49 @@ __device__ void EditTile(const Row& row, const Tile& tile, float* z, Witness* wi
   if (row.history_count > 0) Group::Sync();
 }
 
-// The tile's chunks [from, to), kAhead of which a warp has on their way at a time.
-template <DType kDType, bool kByFours, int kAhead, class Group, class Witness>
-__device__ __forceinline__ void LoadChunks(const Row& row, const Tile& tile, int32_t from, int32_t to, float* z,
-                                           Witness* witness) {
-#pragma unroll 1
-  for (int32_t first = from + Group::WarpIndex(); first < to; first += kAhead * Group::Warps()) {
-    LaneChunk ahead[kAhead];
+// A chunk that has been read, masked and stored.
+template <class Witness>
+__device__ __forceinline__ void TakeChunk(const Row& row, int32_t chunk, int32_t k, LaneChunk& x, float* z,
+                                          Witness* witness) {
+  witness->Raw(chunk, x);
+  if (row.token_bitmask) {
 #pragma unroll
-    for (int a = 0; a < kAhead; ++a) {
-      const int32_t k = first + a * Group::Warps();
-      if (k < to) ReadChunk<kDType, kByFours>(row.logits, tile.Chunk(k), ahead[a]);
-    }
-#pragma unroll
-    for (int a = 0; a < kAhead; ++a) {
-      const int32_t k = first + a * Group::Warps();
-      if (k >= to) break;
-      LaneChunk& x = ahead[a];
-      const int32_t begin = tile.Chunk(k) * kChunk;
-      witness->Raw(tile.Chunk(k), x);
-      if (row.token_bitmask) {
-#pragma unroll
-        for (int j = 0; j < kLaneValues; ++j) {
-          const int32_t token = begin + SlotOf<kByFours>(j);
-          if (token < row.logits.vocab_size && !IsAllowed(row.token_bitmask, token)) x[j] = kNegativeInfinity;
-        }
-      }
-#pragma unroll
-      for (int j = 0; j < kLaneValues; ++j) x[j] = Canonical(x[j]);
-      witness->Masked(k, x);
-      StoreChunk<kByFours>(x, z + k * kChunk);
+    for (int j = 0; j < kLaneValues; ++j) {
+      const int32_t token = chunk * kChunk + SlotOf(j);
+      if (token < row.logits.vocab_size && !IsAllowed(row.token_bitmask, token)) x[j] = kNegativeInfinity;
     }
   }
+#pragma unroll
+  for (int j = 0; j < kLaneValues; ++j) x[j] = Canonical(x[j]);
+  witness->Masked(k, x);
+  StoreFours(x, z + k * kChunk);
 }
 
 // Into z[tile.chunks * kChunk], aligned to 16 bytes; to be read after this returns, by the threads of the group.
 template <DType kDType, class Group, class Witness>
 __device__ void LoadTile(const Row& row, const Tile& tile, float* z, Witness* witness) {
+  constexpr int kAhead = Group::kChunksAhead;
   const int32_t by_fours = tile.CountBelow(ChunksByFours<kDType>(row.logits));
-  LoadChunks<kDType, true, Group::kChunksAhead, Group>(row, tile, 0, by_fours, z, witness);
-  LoadChunks<kDType, false, 1, Group>(row, tile, by_fours, tile.chunks, z, witness);
+#pragma unroll 1
+  for (int32_t first = Group::WarpIndex(); first < by_fours; first += kAhead * Group::Warps()) {
+    LaneChunk ahead[kAhead];
+#pragma unroll
+    for (int a = 0; a < kAhead; ++a) {
+      const int32_t k = first + a * Group::Warps();
+      if (k < by_fours) ReadByFours<kDType>(row.logits, tile.Chunk(k), ahead[a]);
+    }
+#pragma unroll
+    for (int a = 0; a < kAhead; ++a) {
+      const int32_t k = first + a * Group::Warps();
+      if (k < by_fours) TakeChunk(row, tile.Chunk(k), k, ahead[a], z, witness);
+    }
+  }
+#pragma unroll 1
+  for (int32_t k = by_fours + Group::WarpIndex(); k < tile.chunks; k += Group::Warps()) {
+    LaneChunk x;
+    ReadOneByOne<kDType>(row.logits, tile.Chunk(k), z + k * kChunk, x);
+    TakeChunk(row, tile.Chunk(k), k, x, z, witness);
+  }
   Group::Sync();
   EditTile<Group>(row, tile, z, witness);
 }

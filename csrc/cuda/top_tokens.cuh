@@ -17,8 +17,8 @@ struct TopWindow {
 // Of the caller's own logits. Beside a +inf every finite logit has probability 0.
 __device__ inline TopWindow RawWindow(const RowState& state) {
   const float largest_finite = 0x1.fffffep127f;
-  const float possible = state.raw.max > largest_finite ? state.raw.max : -largest_finite;
-  return {LowestRank(possible), HighestRank(state.raw.max)};
+  const float possible = state.raw_max > largest_finite ? state.raw_max : -largest_finite;
+  return {LowestRank(possible), HighestRank(state.raw_max)};
 }
 
 __device__ inline TopWindow ProcessedWindow(const RowState& state) {

@@ -24,7 +24,7 @@ struct TileList {
 #pragma unroll
     for (int j = 0; j < kLaneValues; ++j) {
       if (!(listed >> j & 1u)) continue;
-      if (at < capacity) entries[at] = {z[j], first_token + SlotOf<true>(j)};
+      if (at < capacity) entries[at] = {z[j], first_token + SlotOf(j)};
       ++at;
     }
   }
@@ -93,9 +93,8 @@ __device__ inline void WeighTile(BlockMemory* block, const RowLayout& layout, in
     const int32_t begin = tile.Chunk(k) * kChunk;
     uint64_t chunk_above = 0;
     if (max >= lightest || max >= state.lowest) {
-      const float4 low = *reinterpret_cast<const float4*>(block->tile + k * kChunk + SlotOf<true>(0));
-      const float4 high = *reinterpret_cast<const float4*>(block->tile + k * kChunk + SlotOf<true>(4));
-      LaneChunk z = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+      LaneChunk z;
+      LoadFours(block->tile + k * kChunk, z);
       if (state.shares_infinity) {
 #pragma unroll
         for (int j = 0; j < kLaneValues; ++j) z[j] = state.Seen(z[j]);
@@ -110,7 +109,7 @@ __device__ inline void WeighTile(BlockMemory* block, const RowLayout& layout, in
         if (begin + kChunk > vocab_size) {  // what lies beyond is no token, even where -inf is not too low
 #pragma unroll
           for (int j = 0; j < kLaneValues; ++j) {
-            if (begin + SlotOf<true>(j) >= vocab_size) listed &= ~(1u << j);
+            if (begin + SlotOf(j) >= vocab_size) listed &= ~(1u << j);
           }
         }
         if (__any_sync(kAllLanes, listed != 0)) list.Append(z, listed, begin);
