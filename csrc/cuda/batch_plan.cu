@@ -5,7 +5,6 @@
 namespace nexttoken {
 namespace {
 
-constexpr int32_t kMaxCluster = 8;  // what every device with clusters can do
 constexpr int32_t kUsualTile = 64;  // chunks: 64 KiB, so that three blocks share a multiprocessor
 constexpr int32_t kSmallestTile = 8;
 constexpr int32_t kThreads = 256;
@@ -31,6 +30,7 @@ RowLayout LayOutBatch(int64_t vocab_size, const BatchPlan& plan) {
   layout.chunks = ChunksOf(vocab_size);
   layout.tiles = plan.tiles;
   layout.tile_chunks = plan.tile_chunks;
+  layout.each_block_plans = plan.each_block_plans;
   if (vocab_size <= kWholeRow) {
     layout.tile_list_capacity = plan.tile_chunks * kChunk;
   } else {
@@ -49,27 +49,31 @@ RowLayout LayOutBatch(int64_t vocab_size, const BatchPlan& plan) {
 BatchPlan PlanBatch(int64_t batch_size, int64_t vocab_size, const DeviceLimits& limits) {
   const int32_t chunks = ChunksOf(vocab_size);
   const int64_t wanted_blocks = limits.multiprocessors;
+  const bool has_clusters = limits.compute_capability >= 90 && limits.max_cluster > 1;
+  // Three blocks share a multiprocessor also where it has less shared memory.
+  const int32_t usual_tile = limits.shared_memory_bytes < (160 << 10) ? kUsualTile / 3 : kUsualTile;
+  // More tiles, down to small ones, where blocks would else be too few for the device.
+  const auto spread = [&](int32_t tiles, int32_t most) {
+    while (2 * tiles <= most && batch_size * tiles < wanted_blocks && chunks >= 2 * tiles * kSmallestTile) tiles *= 2;
+    return tiles;
+  };
   BatchPlan plan;
-  // Tiles of the usual size, and smaller ones where blocks would else be too few for the device.
-  plan.tiles = std::max(1, Ceil(chunks, kUsualTile));
-  if (limits.compute_capability >= 90) {
-    plan.tiles = plan.tiles > kMaxCluster / 2 ? kMaxCluster : plan.tiles > 2 ? 4 : plan.tiles;
-    while (plan.tiles < kMaxCluster && batch_size * plan.tiles < wanted_blocks &&
-           chunks >= 2 * plan.tiles * kSmallestTile) {
-      plan.tiles *= 2;
-    }
+  plan.threads = kThreads;
+  if (has_clusters) {
+    plan.tiles = 1;
+    while (plan.tiles < limits.max_cluster && Ceil(chunks, plan.tiles) > usual_tile) plan.tiles *= 2;
+    plan.tiles = spread(plan.tiles, limits.max_cluster);
     plan.cluster = SharedBytesOf(vocab_size, plan.tiles) <= limits.shared_memory_bytes;
   } else {
+    plan.tiles = 1;
     plan.cluster = batch_size >= wanted_blocks && SharedBytesOf(vocab_size, 1) <= limits.shared_memory_bytes;
-    if (plan.cluster) plan.tiles = 1;
   }
   if (!plan.cluster) {
-    plan.tiles = Ceil(chunks, kUsualTile);
-    while (batch_size * plan.tiles < wanted_blocks && chunks >= 2 * plan.tiles * kSmallestTile) plan.tiles *= 2;
+    plan.tiles = spread(std::max(1, Ceil(chunks, usual_tile)), chunks);
     plan.cluster = plan.tiles == 1;
   }
   plan.tile_chunks = Ceil(chunks, plan.tiles);
-  plan.threads = kThreads;
+  plan.each_block_plans = batch_size * plan.tiles <= wanted_blocks;
   return plan;
 }
 

@@ -39,10 +39,11 @@ struct BinnedSample {
   uint32_t* sampled;  // [kBracketBins]
   float max;
   float width;
+  float inverse_width;
   float share;  // how many tokens one of the sample stands for
 
   __device__ int BinOf(float z) const {
-    const float bin = (max - z) / width;
+    const float bin = (max - z) * inverse_width;
     return bin < kBracketBins - 1 ? static_cast<int>(bin) : kBracketBins - 1;
   }
   // The upper end of a bin. A little lower where a lower value is the safe one: BinOf is rounded.
@@ -67,12 +68,11 @@ __device__ inline void FillBins(const RowMemory& memory, const RowLayout& layout
   const auto add = [&](float z, uint32_t* counters) {
     if (z >= floor && z > kNegativeInfinity) atomicAdd(&counters[bins.BinOf(z)], 1u);
   };
-#pragma unroll 1
-  for (int32_t i = Block::Rank(); i < layout.chunks; i += Block::Size()) add(memory.maxima[i], bins.maxima);
-#pragma unroll 1
-  for (int32_t i = Block::Rank(); i < layout.chunks * layout.samples_per_chunk; i += Block::Size()) {
-    add(memory.sample[i], bins.sampled);
-  }
+  ForEachAhead<Block>(
+      layout.chunks, [&](int64_t i) { return memory.maxima[i]; }, [&](int64_t, float z) { add(z, bins.maxima); });
+  ForEachAhead<Block>(
+      layout.chunks * layout.samples_per_chunk, [&](int64_t i) { return memory.sample[i]; },
+      [&](int64_t, float z) { add(z, bins.sampled); });
   Block::Sync();
 }
 
@@ -94,6 +94,7 @@ __device__ inline Bracket EstimateCut(BlockMemory* block, const RowLayout& layou
   }
   bins.width = (bins.max - fmaxf(lowest, floor)) * (1.0f / kBracketBins);
   if (!(bins.width > 0.0f) || !(bins.width <= 0x1p100f)) return all;
+  bins.inverse_width = 1.0f / bins.width;
   FillBins(block->memory, layout, floor, bins);
 
   const int per_thread = kBracketBins / Block::Size();

@@ -17,6 +17,10 @@ namespace nexttoken {
 constexpr int kMaxThreads = 256;
 constexpr int kBlocksAtOnce = 3;
 
+// The row's state to device memory, and from there.
+__device__ inline void GiveState(const BlockMemory* block) {
+  if (Block::Rank() == 0) *block->memory.state = block->state;
+}
 __device__ inline void TakeState(BlockMemory* block) {
   if (Block::Rank() == 0) block->state = *block->memory.state;
   Block::Sync();
@@ -31,7 +35,8 @@ __device__ void WeighAndFinish(BlockMemory* block, const BatchOutput& output, co
 
 template <DType kDType>
 __global__ void __launch_bounds__(kMaxThreads, kBlocksAtOnce)
-    SampleOnChip(const BatchInput input, const BatchOutput output, const RowLayout layout, const BatchMemory memory) {
+    SampleOnChip(const __grid_constant__ BatchInput input, const __grid_constant__ BatchOutput output,
+                 const __grid_constant__ RowLayout layout, const __grid_constant__ BatchMemory memory) {
   const int64_t row = blockIdx.x / static_cast<unsigned>(layout.tiles);
   const auto index = static_cast<int32_t>(blockIdx.x % static_cast<unsigned>(layout.tiles));
   PrefetchTile(input.logits.Row(row), TileOf(layout.chunks, index, layout.tiles));
@@ -39,15 +44,19 @@ __global__ void __launch_bounds__(kMaxThreads, kBlocksAtOnce)
   const auto sync_row = [&] { layout.tiles > 1 ? ClusterSync() : Block::Sync(); };
   ReadTile<kDType>(block, layout, index);
   sync_row();
-  if (index == 0) PlanRow(block, layout);
-  sync_row();
-  TakeState(block);
+  if (layout.each_block_plans || index == 0) PlanRow(block, layout);
+  if (!layout.each_block_plans) {
+    if (index == 0) GiveState(block);
+    sync_row();
+    TakeState(block);
+  }
   WeighAndFinish<kDType>(block, output, layout, row, index);
 }
 
 template <DType kDType>
 __global__ void __launch_bounds__(kMaxThreads, kBlocksAtOnce)
-    ReadTiles(const BatchInput input, const RowLayout layout, const BatchMemory memory) {
+    ReadTiles(const __grid_constant__ BatchInput input, const __grid_constant__ RowLayout layout,
+              const __grid_constant__ BatchMemory memory) {
   const int64_t row = blockIdx.x / static_cast<unsigned>(layout.tiles);
   const auto index = static_cast<int32_t>(blockIdx.x % static_cast<unsigned>(layout.tiles));
   PrefetchTile(input.logits.Row(row), TileOf(layout.chunks, index, layout.tiles));
@@ -57,18 +66,25 @@ __global__ void __launch_bounds__(kMaxThreads, kBlocksAtOnce)
 
 template <DType kDType>
 __global__ void __launch_bounds__(kMaxThreads, kBlocksAtOnce)
-    PlanRows(const BatchInput input, const RowLayout layout, const BatchMemory memory) {
+    PlanRows(const __grid_constant__ BatchInput input, const __grid_constant__ RowLayout layout,
+             const __grid_constant__ BatchMemory memory) {
   BlockMemory* block = OpenBlock(input, memory.counted, layout, memory.rows, blockIdx.x);
   PlanRow(block, layout);
+  GiveState(block);
 }
 
 template <DType kDType>
 __global__ void __launch_bounds__(kMaxThreads, kBlocksAtOnce)
-    WeighTiles(const BatchInput input, const BatchOutput output, const RowLayout layout, const BatchMemory memory) {
+    WeighTiles(const __grid_constant__ BatchInput input, const __grid_constant__ BatchOutput output,
+               const __grid_constant__ RowLayout layout, const __grid_constant__ BatchMemory memory) {
   const int64_t row = blockIdx.x / static_cast<unsigned>(layout.tiles);
   const auto index = static_cast<int32_t>(blockIdx.x % static_cast<unsigned>(layout.tiles));
   BlockMemory* block = OpenBlock(input, memory.counted, layout, memory.rows, row);
-  TakeState(block);
+  if (layout.each_block_plans) {
+    PlanRow(block, layout);
+  } else {
+    TakeState(block);
+  }
   if (block->state.needs_weighing) {
     const Tile tile = TileOf(layout.chunks, index, layout.tiles);
     NoWitness nobody;
@@ -85,7 +101,8 @@ __global__ void __launch_bounds__(kMaxThreads, kBlocksAtOnce)
 // Every token's weight, once the row is finished.
 template <DType kDType>
 __global__ void __launch_bounds__(kMaxThreads, kBlocksAtOnce)
-    WriteWeights(const BatchInput input, const BatchOutput output, const RowLayout layout, const BatchMemory memory) {
+    WriteWeights(const __grid_constant__ BatchInput input, const __grid_constant__ BatchOutput output,
+                 const __grid_constant__ RowLayout layout, const __grid_constant__ BatchMemory memory) {
   const int64_t row_index = blockIdx.x / static_cast<unsigned>(layout.tiles);
   const auto index = static_cast<int32_t>(blockIdx.x % static_cast<unsigned>(layout.tiles));
   BlockMemory* block = OpenBlock(input, memory.counted, layout, memory.rows, row_index);
@@ -111,7 +128,7 @@ __global__ void __launch_bounds__(kMaxThreads, kBlocksAtOnce)
 
 template <DType kDType>
 __global__ void __launch_bounds__(kMaxThreads, kBlocksAtOnce)
-    CountHistory(const BatchInput input, const BatchMemory memory) {
+    CountHistory(const __grid_constant__ BatchInput input, const __grid_constant__ BatchMemory memory) {
   CountRow(input, memory.counted, blockIdx.x);
 }
 

@@ -16,27 +16,53 @@ struct LaunchSize {
 
 #if defined(__CUDACC__)
 
+// A launch's size in CUDA's words, which point into each other.
+struct LaunchConfig {
+  cudaLaunchConfig_t config = {};
+  cudaLaunchAttribute cluster = {};
+
+  LaunchConfig(const LaunchSize& size, void* stream) {
+    config.gridDim = dim3(static_cast<unsigned>(size.blocks));
+    config.blockDim = dim3(static_cast<unsigned>(size.threads));
+    config.dynamicSmemBytes = static_cast<size_t>(size.shared_bytes);
+    config.stream = static_cast<cudaStream_t>(stream);
+    cluster.id = cudaLaunchAttributeClusterDimension;
+    cluster.val.clusterDim = {static_cast<unsigned>(size.cluster), 1, 1};
+    config.attrs = &cluster;
+    config.numAttrs = size.cluster > 1 ? 1 : 0;
+  }
+  LaunchConfig(const LaunchConfig&) = delete;
+};
+
+// All that the kernel may ever ask for on this device, always the same: another thread may be about to launch it.
+template <class... Parameters>
+cudaError_t PermitAll(void (*kernel)(Parameters...), bool has_clusters) {
+  int device = 0;
+  int shared_bytes = 0;
+  cudaError_t error = cudaGetDevice(&device);
+  if (error == cudaSuccess) {
+    error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  }
+  const auto set = [&](cudaFuncAttribute attribute, int value) {
+    if (error == cudaSuccess) error = cudaFuncSetAttribute(kernel, attribute, value);
+  };
+  set(cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
+  set(cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
+  if (has_clusters) set(cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
+  return error;
+}
+
 // Returns 0 or a cudaError_t.
 template <class... Parameters>
 int Launch(void (*kernel)(Parameters...), const LaunchSize& size, void* stream, const Parameters&... arguments) {
   if (size.blocks == 0) return 0;
   constexpr int64_t kWithoutAsking = 48 << 10;
-  if (size.shared_bytes > kWithoutAsking) {
-    const cudaError_t error =
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(size.shared_bytes));
+  if (size.shared_bytes > kWithoutAsking || size.cluster > 8) {
+    const cudaError_t error = PermitAll(kernel, size.cluster > 1);
     if (error != cudaSuccess) return error;
   }
-  cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(static_cast<unsigned>(size.blocks));
-  config.blockDim = dim3(static_cast<unsigned>(size.threads));
-  config.dynamicSmemBytes = static_cast<size_t>(size.shared_bytes);
-  config.stream = static_cast<cudaStream_t>(stream);
-  cudaLaunchAttribute cluster = {};
-  cluster.id = cudaLaunchAttributeClusterDimension;
-  cluster.val.clusterDim = {static_cast<unsigned>(size.cluster), 1, 1};
-  config.attrs = &cluster;
-  config.numAttrs = size.cluster > 1 ? 1 : 0;
-  return cudaLaunchKernelEx(&config, kernel, arguments...);
+  const LaunchConfig launch(size, stream);
+  return cudaLaunchKernelEx(&launch.config, kernel, arguments...);
 }
 
 #else

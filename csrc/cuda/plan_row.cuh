@@ -54,7 +54,7 @@ __device__ inline void SumRaw(BlockMemory* block, const RowLayout& layout, RowSt
   state->raw_sum = static_cast<double>(BlockSum(sum, block->scratch)) / static_cast<double>(kMaxWeight);
 }
 
-// By one block. Writes the row's state to device memory.
+// By one block, into block->state.
 __device__ __noinline__ inline void PlanRow(BlockMemory* block, const RowLayout& layout) {
   const Row& row = block->row;
   const RowMemory& memory = block->memory;
@@ -67,12 +67,10 @@ __device__ __noinline__ inline void PlanRow(BlockMemory* block, const RowLayout&
     if (z > kNegativeInfinity && ~key > keys.second) keys.second = ~key;
   };
   const bool has_cut = row.HasTopK() || row.HasTopP();
-#pragma unroll 1
-  for (int32_t i = Block::Rank(); i < layout.chunks; i += Block::Size()) look(memory.maxima[i]);
-#pragma unroll 1
-  for (int32_t i = Block::Rank(); has_cut && i < layout.chunks * layout.samples_per_chunk; i += Block::Size()) {
-    look(memory.sample[i]);
-  }
+  ForEachAhead<Block>(layout.chunks, [&](int64_t i) { return memory.maxima[i]; }, [&](int64_t, float z) { look(z); });
+  ForEachAhead<Block>(
+      has_cut ? layout.chunks * layout.samples_per_chunk : 0, [&](int64_t i) { return memory.sample[i]; },
+      [&](int64_t, float z) { look(z); });
   keys = BlockMax(keys, reinterpret_cast<TwoKeys*>(block->scratch));
   state.max = FloatOfKey(keys.first);
   bool has_nan = false;
@@ -114,10 +112,8 @@ __device__ __noinline__ inline void PlanRow(BlockMemory* block, const RowLayout&
       state.above = bracket.above;
     }
   }
-  if (Block::Rank() == 0) {
-    *memory.state = state;
-    *memory.totals = {};
-  }
+  if (Block::Rank() == 0) block->state = state;
+  Block::Sync();
 }
 
 }  // namespace nexttoken

@@ -64,8 +64,10 @@ __device__ __forceinline__ float ExponentialSum(const LaneChunk& x, float max) {
 }
 
 struct ReadingWitness {
-  BlockMemory* block;
-  bool wants_raw;        // maxima and sums of exponentials of the caller's logits, by chunk
+  float* maxima;      // [tile_chunks], shared
+  float* raw_maxima;  // [chunks], or null where nobody asks for the caller's logits
+  float* raw_sums;    // [chunks]
+  bool has_bitmask;
   float largest = 0.0f;  // of the lane's part of the chunk it is at
   bool has_nan = false;
   bool is_bad = false;
@@ -73,24 +75,24 @@ struct ReadingWitness {
   __device__ void Raw(int32_t chunk, const LaneChunk& x) {
     largest = LaneMax(x);
     has_nan |= IsNan(largest);
-    if (!wants_raw) return;
+    if (!raw_maxima) return;
     const float max = WarpMax(largest);
     const float sum = ExponentialSum(x, max);
     if (Lane() != 0) return;
-    block->memory.raw_maxima[chunk] = max;
-    block->memory.raw_sums[chunk] = sum;
+    raw_maxima[chunk] = max;
+    raw_sums[chunk] = sum;
   }
   __device__ void Masked(int32_t k, const LaneChunk& x) {
-    if (block->row.token_bitmask) largest = LaneMax(x);  // else it is what Raw saw
+    if (has_bitmask) largest = LaneMax(x);  // else it is what Raw saw
     const float largest_of_all = WarpMax(largest);
-    if (Lane() == 0) block->maxima[k] = largest_of_all;
+    if (Lane() == 0) maxima[k] = largest_of_all;
   }
   // A chunk that was edited has no maximum until it is looked at again.
   __device__ void Edited(int32_t place, float z) {
     has_nan |= IsNan(z);
-    atomicExch(reinterpret_cast<unsigned*>(&block->maxima[place / kChunk]), 0x7fc00000u);
+    atomicExch(reinterpret_cast<unsigned*>(&maxima[place / kChunk]), 0x7fc00000u);
   }
-  __device__ void BadToken() { is_bad = true; }
+  __device__ void BadParameter() { is_bad = true; }
 };
 
 __device__ inline void FindEditedMaxima(BlockMemory* block, const Tile& tile) {
@@ -126,7 +128,9 @@ __device__ void ReadTile(BlockMemory* block, const RowLayout& layout, int32_t in
   const Row& row = block->row;
   const RowMemory& memory = block->memory;
   const Tile tile = TileOf(layout.chunks, index, layout.tiles);
-  ReadingWitness witness = {block, row.WantsRawLogprobs()};
+  const bool wants_raw = row.WantsRawLogprobs();
+  ReadingWitness witness = {block->maxima, wants_raw ? memory.raw_maxima : nullptr, memory.raw_sums,
+                            row.token_bitmask != nullptr};
   PrefetchEdits(row);
   LoadTile<kDType, Block>(row, tile, block->tile, &witness);
   FindEditedMaxima(block, tile);
@@ -139,7 +143,10 @@ __device__ void ReadTile(BlockMemory* block, const RowLayout& layout, int32_t in
   }
   const bool has_nan = __syncthreads_or(witness.has_nan) != 0;
   const bool is_bad = __syncthreads_or(witness.is_bad) != 0;
-  if (Block::Rank() == 0) memory.reports[index] = {has_nan, is_bad};
+  if (Block::Rank() == 0) {
+    memory.reports[index] = {has_nan, is_bad};
+    if (index == 0) *memory.totals = {};
+  }
 }
 
 }  // namespace nexttoken

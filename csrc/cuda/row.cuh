@@ -16,10 +16,11 @@ struct Row {
   const int32_t* bias_tokens;
   const float* bias_values;
   int64_t bias_count;
-  const HistoryEntry* history;  // entries of token -1 are empty
+  const HistoryEntry* history;
   int64_t history_count;
   int32_t n;
-  bool is_bad;  // a parameter is out of range
+  bool history_is_table;  // entries of token -1 are empty
+  bool is_bad;            // a parameter is out of range
 
   __device__ int32_t Chunks() const;
   __device__ bool HasTopK() const { return params.top_k > 0 && params.top_k < logits.vocab_size; }
@@ -35,85 +36,167 @@ struct CountedHistory {
   int64_t slots;          // a power of two
 };
 
-__device__ inline double RealAt(const Reals& reals, int64_t row) {
-  if (!reals.data) return reals.value;
-  const int64_t at = row * reals.stride;
-  return reals.is_float64 ? static_cast<const double*>(reals.data)[at]
-                          : static_cast<double>(static_cast<const float*>(reals.data)[at]);
+// What a row's parameters are made of. Each is read by a lane of its own: latencies side by side.
+enum Parameter : int {
+  kTemperature,
+  kPresence,
+  kFrequency,
+  kRepetition,
+  kTopP,
+  kMinP,
+  kTopK,
+  kSeed,
+  kSequenceIndex,
+  kStep,
+  kLogprobs,
+  kBiasBegin,
+  kBiasEnd,
+  kHistoryBegin,
+  kHistoryEnd,
+  kHistoryIsBad,
+  kParameters,
+};
+
+// Where a parameter's bits are.
+struct ParameterBits {
+  const void* at = nullptr;  // null: `value`
+  int bytes = 0;
+  uint64_t value = 0;
+
+  ParameterBits() = default;
+  __device__ ParameterBits(const Reals& reals, int64_t row) : bytes(reals.is_float64 ? 8 : 4) {
+    if (reals.data) at = static_cast<const char*>(reals.data) + row * reals.stride * bytes;
+    memcpy(&value, &reals.value, sizeof value);
+  }
+  __device__ ParameterBits(const Integers& integers, int64_t row)
+      : bytes(integers.type == Integers::Type::kInt32 ? 4 : 8), value(integers.value) {
+    if (integers.data) at = static_cast<const char*>(integers.data) + row * integers.stride * bytes;
+  }
+  __device__ ParameterBits(const int64_t* integers, int64_t row)
+      : at(integers ? integers + row : nullptr), bytes(sizeof(int64_t)) {}
+  __device__ ParameterBits(const int32_t* integers, int64_t row)
+      : at(integers ? integers + row : nullptr), bytes(sizeof(int32_t)) {}
+
+  __device__ uint64_t Read() const {
+    if (!at) return value;
+    return bytes == 8 ? *static_cast<const uint64_t*>(at) : *static_cast<const uint32_t*>(at);
+  }
+};
+
+__device__ inline ParameterBits BitsOf(int parameter, const BatchInput& input, const CountedHistory& counted,
+                                       int64_t row) {
+  switch (parameter) {
+    case kTemperature:
+      return {input.temperature, row};
+    case kPresence:
+      return {input.presence_penalty, row};
+    case kFrequency:
+      return {input.frequency_penalty, row};
+    case kRepetition:
+      return {input.repetition_penalty, row};
+    case kTopP:
+      return {input.top_p, row};
+    case kMinP:
+      return {input.min_p, row};
+    case kTopK:
+      return {input.top_k, row};
+    case kSeed:
+      return {input.seed, row};
+    case kSequenceIndex:
+      return {input.sequence_index, row};
+    case kStep:
+      return {input.step, row};
+    case kLogprobs:
+      return {input.logprobs, row};
+    case kBiasBegin:
+      return {input.bias.begin, row * input.bias.stride};
+    case kBiasEnd:
+      return {input.bias.end, row * input.bias.stride};
+    case kHistoryBegin:
+      return {input.history.begin, row * input.history.stride};
+    case kHistoryEnd:
+      return {input.history.end, row * input.history.stride};
+    case kHistoryIsBad:
+      return {counted.is_bad, row};
+    default:
+      return {};
+  }
+}
+
+// bits[kParameters], by one warp.
+__device__ inline void ReadParameters(const BatchInput& input, const CountedHistory& counted, int64_t row,
+                                      uint64_t* bits) {
+  if (Lane() < kParameters) bits[Lane()] = BitsOf(Lane(), input, counted, row).Read();
+  __syncwarp();
+}
+
+__device__ inline double RealOf(const Reals& reals, uint64_t bits) {
+  if (reals.data && !reals.is_float64) return static_cast<double>(FloatFromBits(static_cast<uint32_t>(bits)));
+  double value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
 }
 
 // With `*is_negative` set for those below zero.
-__device__ inline uint64_t IntegerAt(const Integers& integers, int64_t row, bool* is_negative) {
-  int64_t value;
-  if (!integers.data) {
-    value = static_cast<int64_t>(integers.value);
-  } else if (integers.type == Integers::Type::kInt32) {
-    value = static_cast<const int32_t*>(integers.data)[row * integers.stride];
-  } else {
-    value = static_cast<const int64_t*>(integers.data)[row * integers.stride];
-  }
+__device__ inline uint64_t IntegerOf(const Integers& integers, uint64_t bits, bool* is_negative) {
+  auto value = static_cast<int64_t>(bits);
+  if (integers.data && integers.type == Integers::Type::kInt32) value = static_cast<int32_t>(bits);
   *is_negative = integers.type != Integers::Type::kUInt64 && value < 0;
   return static_cast<uint64_t>(value);
 }
 
-// The ranges are those of python/nexttoken/params.py.
-__device__ inline Row OpenRow(const BatchInput& input, const CountedHistory& counted, int64_t index) {
+// Of what ReadParameters read. The ranges are those of python/nexttoken/params.py.
+__device__ inline Row OpenRow(const BatchInput& input, const CountedHistory& counted, int64_t index,
+                              const uint64_t* bits) {
   Row row = {};
   RowParams& p = row.params;
-  const auto within = [&](double value, double low, double high) { row.is_bad |= !(value >= low && value <= high); };
+  const auto real = [&](const Reals& reals, Parameter parameter, double low, double high) {
+    const double value = RealOf(reals, bits[parameter]);
+    row.is_bad |= !(value >= low && value <= high);
+    return value;
+  };
   constexpr double kFloatMax = 0x1.fffffep127;
-
   row.logits = input.logits.Row(index);
   row.n = input.n;
-  const double temperature = RealAt(input.temperature, index);
-  within(temperature, 0.0, 1e30);
-  p.temperature = static_cast<float>(temperature);
-  const double presence = RealAt(input.presence_penalty, index);
-  within(presence, -kFloatMax, kFloatMax);
-  p.presence_penalty = static_cast<float>(presence);
-  const double frequency = RealAt(input.frequency_penalty, index);
-  within(frequency, -kFloatMax, kFloatMax);
-  p.frequency_penalty = static_cast<float>(frequency);
-  const double repetition = RealAt(input.repetition_penalty, index);
-  within(repetition, 1e-6, 1e6);
-  p.repetition_penalty = static_cast<float>(repetition);
-  p.top_p = RealAt(input.top_p, index);
-  within(p.top_p, 0.0, 1.0);
-  p.min_p = RealAt(input.min_p, index);
-  within(p.min_p, 0.0, 1.0);
+  p.temperature = static_cast<float>(real(input.temperature, kTemperature, 0.0, 1e30));
+  p.presence_penalty = static_cast<float>(real(input.presence_penalty, kPresence, -kFloatMax, kFloatMax));
+  p.frequency_penalty = static_cast<float>(real(input.frequency_penalty, kFrequency, -kFloatMax, kFloatMax));
+  p.repetition_penalty = static_cast<float>(real(input.repetition_penalty, kRepetition, 1e-6, 1e6));
+  p.top_p = real(input.top_p, kTopP, 0.0, 1.0);
+  p.min_p = real(input.min_p, kMinP, 0.0, 1.0);
 
   bool is_negative;
-  const uint64_t top_k = IntegerAt(input.top_k, index, &is_negative);
+  const uint64_t top_k = IntegerOf(input.top_k, bits[kTopK], &is_negative);
   row.is_bad |= is_negative;
   p.top_k = static_cast<int32_t>(top_k < kMaxVocabSize ? top_k : kMaxVocabSize);
-  p.seed = IntegerAt(input.seed, index, &is_negative);
-  const uint64_t sequence_index = IntegerAt(input.sequence_index, index, &is_negative);
+  p.seed = IntegerOf(input.seed, bits[kSeed], &is_negative);
+  const uint64_t sequence_index = IntegerOf(input.sequence_index, bits[kSequenceIndex], &is_negative);
   row.is_bad |= is_negative || sequence_index > (uint64_t{1} << 32) - static_cast<uint64_t>(input.n);
   p.sequence_index = static_cast<uint32_t>(sequence_index);
-  row.step = IntegerAt(input.step, index, &is_negative);
+  row.step = IntegerOf(input.step, bits[kStep], &is_negative);
   row.is_bad |= is_negative && input.step.data;
-  const uint64_t logprobs = IntegerAt(input.logprobs, index, &is_negative);
+  const uint64_t logprobs = IntegerOf(input.logprobs, bits[kLogprobs], &is_negative);
   row.is_bad |= is_negative ? logprobs != ~uint64_t{0} : logprobs > kMaxTopLogprobs;
   p.logprobs = static_cast<int8_t>(logprobs);
   p.logprobs_mode = input.logprobs_mode;
   p.penalize_prompt = input.penalize_prompt;
 
   if (input.token_bitmask) row.token_bitmask = input.token_bitmask + index * input.token_bitmask_stride;
+  const auto begin_of = [&](Parameter begin) { return static_cast<int64_t>(bits[begin]); };
   if (input.bias.begin) {
-    const int64_t begin = input.bias.begin[index * input.bias.stride];
-    row.bias_tokens = input.bias_tokens + begin;
-    row.bias_values = input.bias_values + begin;
-    row.bias_count = input.bias.end[index * input.bias.stride] - begin;
+    row.bias_tokens = input.bias_tokens + begin_of(kBiasBegin);
+    row.bias_values = input.bias_values + begin_of(kBiasBegin);
+    row.bias_count = begin_of(kBiasEnd) - begin_of(kBiasBegin);
   }
   if (!p.HasPenalties()) return row;
   if (counted.entries) {
     row.history = counted.entries + index * counted.slots;
     row.history_count = counted.slots;
-    row.is_bad |= counted.is_bad[index] != 0;
+    row.history_is_table = true;
+    row.is_bad |= bits[kHistoryIsBad] != 0;
   } else if (input.history.begin) {
-    const int64_t begin = input.history.begin[index * input.history.stride];
-    row.history = input.history_entries + begin;
-    row.history_count = input.history.end[index * input.history.stride] - begin;
+    row.history = input.history_entries + begin_of(kHistoryBegin);
+    row.history_count = begin_of(kHistoryEnd) - begin_of(kHistoryBegin);
   }
   return row;
 }

@@ -77,6 +77,7 @@ struct RowLayout {
   int32_t samples_per_chunk;  // 0: the whole row fits into the list
   int32_t list_capacity;
   int32_t tile_list_capacity;
+  bool each_block_plans;
   int64_t bytes;  // of a row's memory
 };
 
@@ -164,8 +165,9 @@ __device__ inline BlockMemory* OpenBlock(const BatchInput& input, const CountedH
                                          const RowLayout& layout, char* rows, int64_t row) {
   char* shared = SharedMemory();
   auto* block = reinterpret_cast<BlockMemory*>(shared);
+  if (Block::WarpIndex() == 0) ReadParameters(input, counted, row, block->scratch);
   if (Block::Rank() == 0) {
-    block->row = OpenRow(input, counted, row);
+    block->row = OpenRow(input, counted, row, block->scratch);
     LayOutRow(layout, rows + row * layout.bytes, &block->memory);
     int64_t used = (int64_t{sizeof(BlockMemory)} + 15) / 16 * 16;
     block->maxima = reinterpret_cast<float*>(shared + used);

@@ -23,7 +23,9 @@ int SampleAs(const BatchInput& input, const BatchOutput& output, const BatchPlan
     if (!error) error = Launch(SampleOnChip<kDType>, clusters, stream, input, output, layout, memory);
   } else {
     if (!error) error = Launch(ReadTiles<kDType>, tiles, stream, input, layout, memory);
-    if (!error) error = Launch(PlanRows<kDType>, one_a_row, stream, input, layout, memory);
+    if (!error && !plan.each_block_plans) {
+      error = Launch(PlanRows<kDType>, one_a_row, stream, input, layout, memory);
+    }
     if (!error) error = Launch(WeighTiles<kDType>, tiles, stream, input, output, layout, memory);
   }
   if (output.weights && !error) error = Launch(WriteWeights<kDType>, tiles, stream, input, output, layout, memory);

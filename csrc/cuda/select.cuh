@@ -30,6 +30,12 @@ struct SelectMemory {
   uint32_t* counts;   // [1]
 };
 
+// Where a bin stands: those that one lane of FindBin adds up are a warp apart, and no two lanes read one bank.
+constexpr int kBinsPerLane = kSelectBins / kWarpSize;
+__device__ __forceinline__ int SlotOfBin(int bin) {
+  return bin % kBinsPerLane * kWarpSize + bin / kBinsPerLane;
+}
+
 // All lanes of the warp together. Where all that count go to one bin, which equal logits do, one lane adds for them.
 __device__ __noinline__ inline void AddToBin(SelectBin* bins, bool counts, int bin, uint64_t mass) {
   const unsigned active = __ballot_sync(kAllLanes, counts);
@@ -39,22 +45,21 @@ __device__ __noinline__ inline void AddToBin(SelectBin* bins, bool counts, int b
   if (__all_sync(kAllLanes, !counts || bin == its_bin)) {
     const uint64_t sum = WarpSum(counts ? mass : 0);
     if (Lane() != leader) return;
-    AddShared(&bins[its_bin].mass, sum);
-    atomicAdd(&bins[its_bin].count, static_cast<unsigned>(__popc(active)));
+    AddShared(&bins[SlotOfBin(its_bin)].mass, sum);
+    atomicAdd(&bins[SlotOfBin(its_bin)].count, static_cast<unsigned>(__popc(active)));
   } else if (counts) {
-    AddShared(&bins[bin].mass, mass);
-    atomicAdd(&bins[bin].count, 1u);
+    AddShared(&bins[SlotOfBin(bin)].mass, mass);
+    atomicAdd(&bins[SlotOfBin(bin)].count, 1u);
   }
 }
 
 // The bin, counted from the top, in which `before` and what the bins hold reach `need`. By one warp; the same for all
 // lanes. The caller knows that they do.
 __device__ __noinline__ inline int FindBin(const SelectBin* bins, By by, uint64_t need, Measure* before) {
-  constexpr int kPerLane = kSelectBins / kWarpSize;
   Measure mine{};
 #pragma unroll 1
-  for (int i = 0; i < kPerLane; ++i) {
-    const SelectBin& bin = bins[Lane() * kPerLane + i];
+  for (int i = 0; i < kBinsPerLane; ++i) {
+    const SelectBin& bin = bins[SlotOfBin(Lane() * kBinsPerLane + i)];
     mine = mine + Measure{bin.mass, bin.count};
   }
   const Measure through = *before + WarpRunningSum(mine);
@@ -65,11 +70,12 @@ __device__ __noinline__ inline int FindBin(const SelectBin* bins, By by, uint64_
     at.mass = __shfl_sync(kAllLanes, static_cast<unsigned long long>(through.mass), lane - 1);
     at.count = __shfl_sync(kAllLanes, static_cast<unsigned long long>(through.count), lane - 1);
   }
-  int bin = lane * kPerLane;
+  int bin = lane * kBinsPerLane;
 #pragma unroll 1
   for (;; ++bin) {
-    const Measure next = at + Measure{bins[bin].mass, bins[bin].count};
-    if (Of(next, by) >= need || bin == lane * kPerLane + kPerLane - 1) break;
+    const SelectBin& its = bins[SlotOfBin(bin)];
+    const Measure next = at + Measure{its.mass, its.count};
+    if (Of(next, by) >= need || bin % kBinsPerLane == kBinsPerLane - 1) break;
     at = next;
   }
   *before = at;
@@ -119,7 +125,7 @@ __device__ __noinline__ Prefix Select(const Source& source, const Weigher& weigh
     });
     Block::Sync();
     const int bin = FindBin(memory.bins, by, need, &before);
-    at_most = memory.bins[bin].count;
+    at_most = memory.bins[SlotOfBin(bin)].count;
     high -= static_cast<uint64_t>(bin) << shift;
     const uint64_t lowest = high - ((uint64_t{1} << shift) - 1);
     if (lowest > low && lowest <= high) low = lowest;

@@ -129,7 +129,7 @@ struct NoWitness {
   __device__ void Raw(int32_t, const LaneChunk&) {}     // a chunk as the caller gave it
   __device__ void Masked(int32_t, const LaneChunk&) {}  // the tile's k-th chunk, before its edits
   __device__ void Edited(int32_t, float) {}             // a place in the tile and its new value
-  __device__ void BadToken() {}                         // a token id of an edit is out of range
+  __device__ void BadParameter() {}                     // a token id or a bias is out of range
 };
 
 // By one block.
@@ -139,49 +139,73 @@ __device__ inline void PrefetchEdits(const Row& row) {
   Prefetch<Block>(row.history, row.history_count * int64_t{sizeof(HistoryEntry)});
 }
 
+// use(i, ahead[i]) for i from this thread's first to `count`, with several loads on their way at a time.
+template <class Group, class Load, class Use>
+__device__ __forceinline__ void ForEachAhead(int64_t count, const Load& load, const Use& use) {
+  constexpr int kAhead = 4;
+#pragma unroll 1
+  for (int64_t first = Group::Rank(); first < count; first += kAhead * Group::Size()) {
+    decltype(load(first)) ahead[kAhead];
+#pragma unroll
+    for (int a = 0; a < kAhead; ++a) {
+      const int64_t i = first + a * Group::Size();
+      if (i < count) ahead[a] = load(i);
+    }
+#pragma unroll
+    for (int a = 0; a < kAhead; ++a) {
+      const int64_t i = first + a * Group::Size();
+      if (i < count) use(i, ahead[a]);
+    }
+  }
+}
+
 // Bias and penalties, for the tokens they touch.
 template <class Group, class Witness>
 __device__ void EditTile(const Row& row, const Tile& tile, float* z, Witness* witness) {
   const auto place_of = [&](int32_t token) {
     if (token >= 0 && token < row.logits.vocab_size) return tile.Place(token);
-    witness->BadToken();
+    witness->BadParameter();
     return int32_t{-1};
   };
-#pragma unroll 1
-  for (int64_t i = Group::Rank(); i < row.bias_count; i += Group::Size()) {
-    const int32_t place = place_of(row.bias_tokens[i]);
-    if (place < 0) continue;
-    z[place] = Canonical(AddBias(z[place], row.bias_values[i]));
-    witness->Edited(place, z[place]);
-  }
+  ForEachAhead<Group>(
+      row.bias_count, [&](int64_t i) { return row.bias_tokens[i]; },
+      [&](int64_t i, int32_t token) {
+        const int32_t place = place_of(token);
+        if (place < 0) return;
+        const float bias = row.bias_values[i];
+        if (!(bias < -kNegativeInfinity)) witness->BadParameter();
+        z[place] = Canonical(AddBias(z[place], bias));
+        witness->Edited(place, z[place]);
+      });
   if (row.bias_count > 0) Group::Sync();
   const RowParams& p = row.params;
   if (!p.HasPenalties()) return;
-#pragma unroll 1
-  for (int64_t i = Group::Rank(); i < row.history_count; i += Group::Size()) {
-    const HistoryEntry entry = row.history[i];
-    if (entry.token == kNoTokenId) continue;
-    const int32_t place = place_of(entry.token);
-    if (place < 0) continue;
-    const uint32_t count = entry.output_count + (p.penalize_prompt ? entry.prompt_count : 0);
-    const float repeated = PenalizeRepetition(z[place], p.repetition_penalty);
-    const float frequent = PenalizeFrequency(repeated, count, p.frequency_penalty);
-    z[place] = Canonical(PenalizePresence(frequent, count, p.presence_penalty));
-    witness->Edited(place, z[place]);
-  }
+  ForEachAhead<Group>(
+      row.history_count, [&](int64_t i) { return row.history[i].token; },
+      [&](int64_t i, int32_t token) {
+        if (row.history_is_table && token == kNoTokenId) return;
+        const int32_t place = place_of(token);
+        if (place < 0) return;
+        const HistoryEntry& entry = row.history[i];
+        const uint32_t count = entry.output_count + (p.penalize_prompt ? entry.prompt_count : 0);
+        const float repeated = PenalizeRepetition(z[place], p.repetition_penalty);
+        const float frequent = PenalizeFrequency(repeated, count, p.frequency_penalty);
+        z[place] = Canonical(PenalizePresence(frequent, count, p.presence_penalty));
+        witness->Edited(place, z[place]);
+      });
   if (row.history_count > 0) Group::Sync();
 }
 
 // A chunk that has been read, masked and stored.
 template <class Witness>
-__device__ __forceinline__ void TakeChunk(const Row& row, int32_t chunk, int32_t k, LaneChunk& x, float* z,
-                                          Witness* witness) {
+__device__ __forceinline__ void TakeChunk(const RowView& view, const int32_t* bitmask, int32_t chunk, int32_t k,
+                                          LaneChunk& x, float* z, Witness* witness) {
   witness->Raw(chunk, x);
-  if (row.token_bitmask) {
+  if (bitmask) {
 #pragma unroll
     for (int j = 0; j < kLaneValues; ++j) {
       const int32_t token = chunk * kChunk + SlotOf(j);
-      if (token < row.logits.vocab_size && !IsAllowed(row.token_bitmask, token)) x[j] = kNegativeInfinity;
+      if (token < view.vocab_size && !IsAllowed(bitmask, token)) x[j] = kNegativeInfinity;
     }
   }
 #pragma unroll
@@ -194,26 +218,28 @@ __device__ __forceinline__ void TakeChunk(const Row& row, int32_t chunk, int32_t
 template <DType kDType, class Group, class Witness>
 __device__ void LoadTile(const Row& row, const Tile& tile, float* z, Witness* witness) {
   constexpr int kAhead = Group::kChunksAhead;
-  const int32_t by_fours = tile.CountBelow(ChunksByFours<kDType>(row.logits));
+  const RowView view = row.logits;  // a copy: what is stored meanwhile cannot change it
+  const int32_t* const bitmask = row.token_bitmask;
+  const int32_t by_fours = tile.CountBelow(ChunksByFours<kDType>(view));
 #pragma unroll 1
   for (int32_t first = Group::WarpIndex(); first < by_fours; first += kAhead * Group::Warps()) {
     LaneChunk ahead[kAhead];
 #pragma unroll
     for (int a = 0; a < kAhead; ++a) {
       const int32_t k = first + a * Group::Warps();
-      if (k < by_fours) ReadByFours<kDType>(row.logits, tile.Chunk(k), ahead[a]);
+      if (k < by_fours) ReadByFours<kDType>(view, tile.Chunk(k), ahead[a]);
     }
 #pragma unroll
     for (int a = 0; a < kAhead; ++a) {
       const int32_t k = first + a * Group::Warps();
-      if (k < by_fours) TakeChunk(row, tile.Chunk(k), k, ahead[a], z, witness);
+      if (k < by_fours) TakeChunk(view, bitmask, tile.Chunk(k), k, ahead[a], z, witness);
     }
   }
 #pragma unroll 1
   for (int32_t k = by_fours + Group::WarpIndex(); k < tile.chunks; k += Group::Warps()) {
     LaneChunk x;
-    ReadOneByOne<kDType>(row.logits, tile.Chunk(k), z + k * kChunk, x);
-    TakeChunk(row, tile.Chunk(k), k, x, z, witness);
+    ReadOneByOne<kDType>(view, tile.Chunk(k), z + k * kChunk, x);
+    TakeChunk(view, bitmask, tile.Chunk(k), k, x, z, witness);
   }
   Group::Sync();
   EditTile<Group>(row, tile, z, witness);

@@ -36,12 +36,13 @@ struct TileMasses {
   uint32_t above_count;
 };
 
-// A chunk's values at or above the floor; the others weigh nothing.
+// A chunk's values at or above the floor, where there is one; the others weigh nothing.
+template <bool kHasFloor>
 __device__ __forceinline__ WeightHalves MassOfLane(const RowState& state, const LaneChunk& z) {
   WeightSum sum;
 #pragma unroll
   for (int j = 0; j < kLaneValues; ++j) {
-    sum.Add(state.weigh.BiasedHalves(z[j] >= state.floor ? z[j] : kNegativeInfinity));
+    sum.Add(state.weigh.BiasedHalves(kHasFloor && !(z[j] >= state.floor) ? kNegativeInfinity : z[j]));
   }
   return sum.Halves();
 }
@@ -71,17 +72,24 @@ __device__ __forceinline__ unsigned Listed(const RowState& state, const LaneChun
   return listed;
 }
 
-// The block's tile is in shared memory, its maxima too, and block->state is the row's.
-__device__ inline void WeighTile(BlockMemory* block, const RowLayout& layout, int32_t index) {
-  const RowState& state = block->state;
-  const RowMemory& memory = block->memory;
-  const Tile tile = TileOf(layout.chunks, index, layout.tiles);
-  const int32_t vocab_size = block->row.logits.vocab_size;
-  TileList list = {reinterpret_cast<Entry*>(block->work), &block->counts[0],
-                   static_cast<uint32_t>(layout.tile_list_capacity)};
-  if (Block::Rank() == 0) block->counts[0] = 0;
+// A row with +inf in it: its tile and maxima as RowState::Seen has them.
+__device__ inline void SeeTile(BlockMemory* block, const Tile& tile) {
+  for (int32_t i = Block::Rank(); i < tile.chunks * kChunk; i += Block::Size()) {
+    block->tile[i] = block->state.Seen(block->tile[i]);
+  }
+  for (int32_t k = Block::Rank(); k < tile.chunks; k += Block::Size()) {
+    block->maxima[k] = block->state.Seen(block->maxima[k]);
+  }
   Block::Sync();
+}
 
+template <bool kHasFloor>
+__device__ TileMasses WeighChunks(const BlockMemory* block, const Tile& tile, TileList list) {
+  const RowState state = block->state;  // copies: what is stored meanwhile cannot change them
+  uint64_t* const masses = block->memory.masses;
+  const float* const maxima = block->maxima;
+  const float* const values = block->tile;
+  const int32_t vocab_size = block->row.logits.vocab_size;
   const bool has_above = state.above < -kNegativeInfinity;
   const bool is_all_above = state.above <= state.floor;
   // Nothing below weighs anything.
@@ -89,17 +97,13 @@ __device__ inline void WeighTile(BlockMemory* block, const RowLayout& layout, in
   TileMasses lane = {};
 #pragma unroll 1
   for (int32_t k = Block::WarpIndex(); k < tile.chunks; k += Block::Warps()) {
-    const float max = state.Seen(block->maxima[k]);
+    const float max = maxima[k];
     const int32_t begin = tile.Chunk(k) * kChunk;
     uint64_t chunk_above = 0;
     if (max >= lightest || max >= state.lowest) {
       LaneChunk z;
-      LoadFours(block->tile + k * kChunk, z);
-      if (state.shares_infinity) {
-#pragma unroll
-        for (int j = 0; j < kLaneValues; ++j) z[j] = state.Seen(z[j]);
-      }
-      const WeightHalves mass = MassOfLane(state, z);
+      LoadFours(values + k * kChunk, z);
+      const WeightHalves mass = MassOfLane<kHasFloor>(state, z);
       lane.all += Joined(mass);
       if (is_all_above) {
         chunk_above = WarpMass(mass);
@@ -115,20 +119,33 @@ __device__ inline void WeighTile(BlockMemory* block, const RowLayout& layout, in
         if (__any_sync(kAllLanes, listed != 0)) list.Append(z, listed, begin);
       }
     }
-    if (has_above && Lane() == 0) memory.masses[tile.Chunk(k)] = chunk_above;
+    if (has_above && Lane() == 0) masses[tile.Chunk(k)] = chunk_above;
     if (Lane() == 0) lane.above += chunk_above;
   }
+  return lane;
+}
+
+// The block's tile is in shared memory, its maxima too, and block->state is the row's.
+__device__ inline void WeighTile(BlockMemory* block, const RowLayout& layout, int32_t index) {
+  const RowMemory& memory = block->memory;
+  const Tile tile = TileOf(layout.chunks, index, layout.tiles);
+  const TileList list = {reinterpret_cast<Entry*>(block->work), &block->counts[0],
+                         static_cast<uint32_t>(layout.tile_list_capacity)};
+  if (Block::Rank() == 0) block->counts[0] = 0;
+  if (block->state.shares_infinity) SeeTile(block, tile);
+  Block::Sync();
+  const bool has_floor = block->state.floor > kNegativeInfinity;
+  const TileMasses lane = has_floor ? WeighChunks<true>(block, tile, list) : WeighChunks<false>(block, tile, list);
 
   const uint64_t all = BlockSum(lane.all, block->scratch);
-  const uint64_t above = BlockSum(lane.above, block->scratch);
-  const uint64_t above_count = BlockSum(lane.above_count, block->scratch);
+  const Measure above = BlockSum({lane.above, lane.above_count}, reinterpret_cast<Measure*>(block->scratch));
   const uint32_t count = block->counts[0];
-  RowTotals* totals = memory.totals;
   if (Block::Rank() == 0) {
     using Word = unsigned long long;
-    if (above) atomicAdd(reinterpret_cast<Word*>(&totals->above_mass), static_cast<Word>(above));
+    RowTotals* totals = memory.totals;
+    if (above.mass) atomicAdd(reinterpret_cast<Word*>(&totals->above_mass), static_cast<Word>(above.mass));
     if (all) atomicAdd(reinterpret_cast<Word*>(&totals->mass), static_cast<Word>(all));
-    if (above_count) atomicAdd(&totals->above_count, static_cast<unsigned>(above_count));
+    if (above.count) atomicAdd(&totals->above_count, static_cast<unsigned>(above.count));
     // A list that is not whole makes the row's not whole.
     const uint32_t missing = count > list.capacity ? static_cast<uint32_t>(layout.list_capacity) : 0;
     block->counts[1] = count > 0 ? atomicAdd(&totals->listed, count + missing) : 0;
@@ -145,6 +162,7 @@ __device__ inline void WeighTile(BlockMemory* block, const RowLayout& layout, in
 // Whether the block is the last of its row to come here; then it sees what all others wrote before.
 __device__ inline bool IsLastOfRow(BlockMemory* block, const RowLayout& layout) {
   Block::Sync();
+  if (layout.tiles == 1) return true;
   if (Block::Rank() == 0) {
     // For the whole block: what the others wrote came before the barrier, what they read comes after the next.
     __threadfence();
