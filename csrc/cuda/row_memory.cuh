@@ -15,9 +15,9 @@ struct Entry {
   int32_t token;
 };
 
-// Rank order as the order of integers: by logit, then by id, the lower id higher.
+// Rank order as the order of integers: by logit, then by id, the lower id higher. Logits in shared memory may be -0.0.
 __device__ __forceinline__ uint64_t RankOf(float z, int32_t token) {
-  return uint64_t{OrderKey(z)} << 32 | static_cast<uint32_t>(~token);
+  return uint64_t{OrderKey(Canonical(z))} << 32 | static_cast<uint32_t>(~token);
 }
 __device__ __forceinline__ float LogitOfRank(uint64_t rank) {
   return FloatOfKey(static_cast<uint32_t>(rank >> 32));

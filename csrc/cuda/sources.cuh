@@ -60,8 +60,6 @@ struct RowSource {
     } else {
       LaneChunk x;
       ReadOneByOne<kDType>(row->logits, chunk, z, x);
-      for (int j = 0; j < kLaneValues; ++j) x[j] = Canonical(x[j]);
-      StoreFours(x, z);
       __syncwarp();
     }
     return z;

@@ -208,8 +208,6 @@ __device__ __forceinline__ void TakeChunk(const RowView& view, const int32_t* bi
       if (token < view.vocab_size && !IsAllowed(bitmask, token)) x[j] = kNegativeInfinity;
     }
   }
-#pragma unroll
-  for (int j = 0; j < kLaneValues; ++j) x[j] = Canonical(x[j]);
   witness->Masked(k, x);
   StoreFours(x, z + k * kChunk);
 }
