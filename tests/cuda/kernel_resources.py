@@ -48,7 +48,7 @@ class Usage:
     @property
     def plain_name(self) -> str:
         """Without namespaces, arguments and template arguments."""
-        return re.sub(r"<.*|\(.*", "", self.name.removeprefix("void ")).rpartition("::")[2]
+        return re.split(r"[<(]", self.name)[0].split()[-1].rpartition("::")[2]
 
     def fault(self) -> str:
         """Why it does not pass; empty where it does."""
@@ -89,6 +89,7 @@ def demangled(usages: Sequence[Usage]) -> list[Usage]:
     names = "\n".join(usage.name for usage in usages)
     told = subprocess.run(["c++filt"], input=names, capture_output=True, text=True, check=True).stdout.splitlines()
     short = [re.sub(r"\(anonymous namespace\)::|nexttoken::", "", name) for name in told]
+    short = [re.sub(r"\((\w+)\)(?=\d)", r"\1 ", name) for name in short]  # (DType)2: only arguments are in brackets
     return [Usage(name, *list(vars(usage).values())[1:]) for name, usage in zip(short, usages, strict=True)]
 
 
@@ -97,8 +98,16 @@ def table(usages: Iterable[Usage]) -> str:
     lines = [("kernel", "arch", "registers", "stack", "spills", "shared")]
     for usage in usages:
         spills = f"{usage.spill_stores}+{usage.spill_loads}"
-        name = re.sub(r"\(.*", "", usage.name.removeprefix("void "))
-        lines.append((name, usage.arch, str(usage.registers), str(usage.stack), spills, str(usage.shared)))
+        lines.append(
+            (
+                usage.name.partition("(")[0].removeprefix("void "),
+                usage.arch,
+                str(usage.registers),
+                str(usage.stack),
+                spills,
+                str(usage.shared),
+            )
+        )
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     told = []
     for first, *numbers in lines:

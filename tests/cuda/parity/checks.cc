@@ -126,6 +126,7 @@ void Checks::BadParameters(uint64_t number) {
     batch.integer_forms.fill(Form::kPerRow);
     batch.integer_types.fill(Integers::Type::kInt64);
     batch.history_form = ListForm::kNone;
+    batch.history_is_split = false;
     batch.matrices_are_shared = false;
     batch.top_capacity = kMaxTopLogprobs;
     for (Row& row : batch.rows) {
