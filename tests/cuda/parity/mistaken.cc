@@ -238,9 +238,4 @@ int SampleBatch(const BatchInput& input, const BatchOutput& output, const BatchP
   return 0;
 }
 
-int UploadToDevice(void* device, const void* host, size_t bytes, void*) {
-  if (bytes) std::memcpy(device, host, bytes);
-  return 0;
-}
-
 }  // namespace nexttoken
