@@ -34,7 +34,7 @@ struct Checks {
 
   // Of a GPU alone: graphs that are captured once and replayed, and two streams at once.
   void Replays(uint64_t number, int replays);
-  void TwoStreams(uint64_t number);
+  void TwoStreams(uint64_t number, int repeats);
 };
 
 }  // namespace nexttoken::parity

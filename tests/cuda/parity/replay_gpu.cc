@@ -115,7 +115,7 @@ void Checks::Replays(uint64_t number, int replays) {
   tally.AddOther("upload", error == cudaErrorStreamCaptureUnsupported, "too large an upload was captured");
 }
 
-void Checks::TwoStreams(uint64_t number) {
+void Checks::TwoStreams(uint64_t number, int repeats) {
   Batch batches[2] = {MakeBatch(seed, number, DType::kFloat32), MakeBatch(seed, number + 1, DType::kBFloat16)};
   std::deque<DeviceInput> inputs;
   std::deque<DeviceOutput> outputs;
@@ -133,7 +133,7 @@ void Checks::TwoStreams(uint64_t number) {
     wanted.push_back(OnHost(batches[i]));
     RequireSuccess(cudaStreamCreateWithFlags(&streams[i], cudaStreamNonBlocking), "cudaStreamCreate");
   }
-  for (int repeat = 0; repeat < 50; ++repeat) {
+  for (int repeat = 0; repeat < repeats; ++repeat) {
     for (DeviceOutput& output : outputs) output.Spoil();
     Device::Synchronize();
     for (int queued = 0; queued < 8; ++queued) {

@@ -4,6 +4,6 @@
 namespace nexttoken::parity {
 
 void Checks::Replays(uint64_t, int) {}
-void Checks::TwoStreams(uint64_t) {}
+void Checks::TwoStreams(uint64_t, int) {}
 
 }  // namespace nexttoken::parity
