@@ -48,8 +48,8 @@ class Contest:
     device: torch.device
     clock: Clock
     cache_bytes: int
-    rounds: int = 7
-    samples: int = 3
+    rounds: int = 9
+    samples: int = 2
     rows: int = 32
     draws: int = 2000
     notes: list[str] = field(default_factory=list)
