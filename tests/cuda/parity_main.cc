@@ -107,7 +107,7 @@ void FixedChecks(const Options& options, const std::function<bool()>& is_late, C
   for (uint64_t i = 0; i < small_batches + (options.large ? 40 : 0) && !is_late(); ++i) {
     Batch batch = MakeRandomBatch(checks->seed, kFixed + 20000 + i, i < small_batches ? size : wide);
     batch.origin = "invariance";
-    checks->Invariance(batch);
+    checks->Invariance(batch, options.quick || batch.vocab > 1024 ? 17 : 257);
   }
   checks->Replays(kFixed + 40000, options.quick ? 10 : 1000);
   checks->TwoStreams(kFixed + 50000, options.quick ? 2 : 50);

@@ -72,9 +72,10 @@ struct BatchInput {
   const int32_t* bias_tokens = nullptr;
   const float* bias_values = nullptr;
 
-  // What the penalties count: entries of distinct tokens, or token ids that are counted on the way.
+  // What the penalties count: entries of distinct tokens, token ids that are counted on the way, or both together.
   Lists history;
   const HistoryEntry* history_entries = nullptr;
+  int64_t longest_history = 0;  // no list of `history` is longer; read only where there is a matrix
   TokenMatrix prompt;
   TokenMatrix output;
 
@@ -122,9 +123,9 @@ size_t BatchWorkspaceBytes(const BatchInput& input, const BatchPlan& plan);
 int SampleBatch(const BatchInput& input, const BatchOutput& output, const BatchPlan& plan, void* workspace,
                 void* stream);
 
-// Queues a copy of host memory, which may be reused as soon as this returns, to device memory. Within a graph capture
-// the bytes become part of the graph. Returns 0, or a cudaError_t: cudaErrorStreamCaptureUnsupported for more than
-// kMaxCapturedUpload bytes in a capture.
+// Queues a copy of host memory, which may be reused as soon as this returns, to device memory, aligned to 4 bytes.
+// Within a graph capture the bytes become part of the graph. Returns 0, or a cudaError_t:
+// cudaErrorStreamCaptureUnsupported for more than kMaxCapturedUpload bytes in a capture.
 constexpr size_t kMaxCapturedUpload = size_t{1} << 18;
 int UploadToDevice(void* device, const void* host, size_t bytes, void* stream);
 

@@ -5,7 +5,6 @@
 
 #include <array>
 #include <cstdint>
-#include <type_traits>
 #include <vector>
 
 #include "nexttoken/sample.h"
@@ -56,18 +55,6 @@ enum class Layout : uint8_t {
 };
 
 enum class ListForm : uint8_t { kNone, kSideBySide, kSpread, kShared };
-
-// Whether sample_batch.h lets entries and matrices come together: then it asks how long the lists of entries are.
-template <class Input, class = void>
-struct SplitsHistories {
-  static constexpr bool kValue = false;
-  static void SetLongest(Input*, int64_t) {}
-};
-template <class Input>
-struct SplitsHistories<Input, std::void_t<decltype(Input::longest_history)>> {
-  static constexpr bool kValue = true;
-  static void SetLongest(Input* input, int64_t longest) { input->longest_history = longest; }
-};
 
 struct Batch {
   uint64_t number = 0;  // with the seed of the run, it makes the batch again

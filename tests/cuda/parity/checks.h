@@ -23,8 +23,8 @@ struct Checks {
   // the CPU kernels against naive.h. Some results are not asked for in some runs.
   void Parity(const Batch& batch, size_t plans);
 
-  // Nothing but the row decides: the run again, the rows in another order, the batch in parts, its rows among many.
-  void Invariance(const Batch& batch);
+  // Nothing but the row decides: the run again, the rows in another order, the batch in parts, its rows among `many`.
+  void Invariance(const Batch& batch, size_t many);
 
   // Values out of range in device memory make their rows bad, and no others.
   void BadParameters(uint64_t number);

@@ -213,7 +213,7 @@ void DeviceInput::PlaceHistory(const Batch& batch) {
   for (const size_t r : packed.order) entries.insert(entries.end(), lists[r].begin(), lists[r].end());
   view_.history = {Keep(packed.begin), Keep(packed.end), packed.stride};
   view_.history_entries = Keep(entries);
-  SplitsHistories<BatchInput>::SetLongest(&view_, static_cast<int64_t>(longest));
+  view_.longest_history = static_cast<int64_t>(longest);
 }
 
 // Rows of different lengths, padded with -1; now and then -1 comes between tokens too.

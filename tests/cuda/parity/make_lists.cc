@@ -116,8 +116,7 @@ void MakeLists(Random* random, Batch* batch) {
   }
   if (random->Chance(0.6)) {
     batch->history_form = random->Pick(kForms);
-    const bool may_split = SplitsHistories<BatchInput>::kValue && batch->history_form != ListForm::kNone;
-    batch->history_is_split = may_split && random->Chance(0.4);
+    batch->history_is_split = batch->history_form != ListForm::kNone && random->Chance(0.4);
     batch->matrices_are_int64 = random->Chance(0.5);
     batch->matrices_are_shared = batch->history_form == ListForm::kNone && random->Chance(0.2);
     for (Row& row : rows) MakeHistory(random, batch, &row);
