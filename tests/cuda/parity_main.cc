@@ -101,6 +101,7 @@ void AllKinds(const Options& options, const std::function<bool()>& is_late, Chec
 
 void FixedChecks(const Options& options, const std::function<bool()>& is_late, Checks* checks) {
   checks->Uploads();
+  checks->DrawsOnBoundaries(kFixed + 60000, options.large ? 1 << 20 : options.quick ? 1024 : 8192);
   const Size size = {options.quick ? 600 : 4097, int64_t{1} << 15, 40};
   const Size wide = {262144, int64_t{1} << 22, 40};
   const uint64_t small_batches = options.quick ? 4 : options.large ? 200 : 12;

@@ -29,6 +29,9 @@ struct Checks {
   // Values out of range in device memory make their rows bad, and no others.
   void BadParameters(uint64_t number);
 
+  // Draws whose target is a running sum exactly, under every plan.
+  void DrawsOnBoundaries(uint64_t number, int32_t largest_vocab);
+
   // Host memory may be used again as soon as UploadToDevice has returned.
   void Uploads();
 

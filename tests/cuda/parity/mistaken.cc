@@ -8,6 +8,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "nexttoken/philox.h"
 #include "nexttoken/sample.h"
 #include "nexttoken/sample_batch.h"
 
@@ -167,6 +168,9 @@ void TurnTies(const RowInput& in, const RowOutput& out) {
 }
 
 void SpoilOutput(const RowInput& in, const RowOutput& out) {
+  const uint64_t bits = DrawBits(in.params.seed, in.params.sequence_index, in.step);
+  // The token that reaches the target, where it is the one that exceeds it.
+  if (Mistaken("boundary missed") && bits << 2 == 0 && out.token_ids && out.token_ids[0] > 0) --out.token_ids[0];
   if (Mistaken("ties turned") && in.logits.vocab_size < 1000) TurnTies(in, out);
   if (Mistaken("same draw for all n") && out.token_ids) std::fill_n(out.token_ids, in.n, out.token_ids[0]);
   if (Mistaken("status unwritten") && out.status) std::memset(out.status, 0xa5, sizeof(Status));
