@@ -9,7 +9,7 @@ CORE := pyproject.toml constraints.txt CMakeLists.txt $(wildcard cmake/* benchma
 # C++ of ours, without vendored headers.
 CXX_OURS = $(shell find csrc tests/cpp tests/cuda benchmarks -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.c' | grep -v third_party)
 
-.PHONY: run test test-all test-slow test-cpp lint format stubs bench bench-results bench-docs bench-parts golden model build-cuda gpu-check clean help
+.PHONY: run test test-all test-slow test-cpp lint format stubs bench bench-results bench-docs bench-parts golden model build-cuda gpu-check-parity gpu-check-sanitize gpu-check-bench clean help
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -20,7 +20,8 @@ run: $(VENV)/.chat  ## Build the library and send a first request to the embedde
 test: $(VENV)/.test  ## The fast tests
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
-test-all: test-slow test-cpp  ## Everything: long statistics, heavy packages, sanitizers, emulated Arm, fuzzers
+test-all: test-slow test-cpp  ## Everything: long statistics, heavy packages, sanitizers, emulated Arm, fuzzers, CUDA for all cards
+	$(MAKE) build-cuda CUDA_ARCHS="80 86 89 90 100 120"
 
 test-slow: $(VENV)/.test $(VENV)/.transformers  ## All Python tests, with torch and transformers installed, and with an old NumPy
 	$(BIN)/python -m pytest -n auto
@@ -107,17 +108,34 @@ model: .venv-model/.ready  ## Train the embedded model anew and score it: torch,
 	.venv-model/bin/python -m pip install -q -c constraints.txt torch transformers tokenizers safetensors numpy
 	@touch $@
 
-# The arithmetic of the contract: nothing contracted, nothing flushed, division exact.
-NVCC_FLAGS = -std=c++17 -O2 -Icsrc/include --fmad=false -ftz=false -prec-div=true -prec-sqrt=true \
-             -Xcompiler -ffp-contract=off -Werror all-warnings
+CUDA_ARCHS ?= 90
+build-cuda:  ## Compile all CUDA sources with nvcc and tell what each kernel takes (CUDA_ARCHS="80 90")
+	$(PYTHON) tests/cuda/kernel_resources.py --arch $(CUDA_ARCHS)
 
-build-cuda:  ## Compile what both devices share with nvcc (CUDA_ARCH=native for the card present)
-	mkdir -p build-cuda
-	nvcc $(NVCC_FLAGS) -arch=$(or $(CUDA_ARCH),sm_90) tests/cuda/shared_headers.cu -o build-cuda/shared_headers
+# On a machine with a GPU, for the card that is there, from what is installed: torch, pybind11, scikit-build-core, CMake.
+# Each takes less than 8 minutes and leaves one file in benchmarks/results.
+HAS_GPU = @nvidia-smi -L 2> /dev/null | grep -q GPU || { echo "$@: there is no GPU here"; exit 77; }
+GPU_PROGRAMS = cmake -S . -B build-gpu -DNEXTTOKEN_PYTHON=OFF -DNEXTTOKEN_TESTS=ON -DNEXTTOKEN_GPU_TESTS=ON \
+  -DCMAKE_CUDA_ARCHITECTURES=native > /dev/null \
+  && cmake --build build-gpu -j $$(nproc) --target cuda_shared_headers cuda_parity_gpu
 
-gpu-check:  ## On a machine with a GPU: the shared arithmetic gives the host's bits
-	$(MAKE) build-cuda CUDA_ARCH=native
-	build-cuda/shared_headers
+gpu-check-parity:  ## On a GPU: a million rows give the CPU's bits, and so does the shared arithmetic
+	$(HAS_GPU)
+	$(GPU_PROGRAMS)
+	build-gpu/tests/cuda/gpu/cuda_shared_headers
+	build-gpu/tests/cuda/gpu/cuda_parity_gpu --large --rows 1000000 --seconds 300 --json benchmarks/results/gpu-parity.json
+
+gpu-check-sanitize:  ## On a GPU: compute-sanitizer's four tools over a shorter parity check
+	$(HAS_GPU)
+	$(GPU_PROGRAMS)
+	$(PYTHON) tests/cuda/sanitize.py build-gpu/tests/cuda/gpu/cuda_parity_gpu --json benchmarks/results/gpu-sanitize.json \
+	  -- --quick --rows 1 --seconds 30
+
+gpu-check-bench:  ## On a GPU: time a step beside torch and FlashInfer, against benchmarks/targets.json
+	$(HAS_GPU)
+	$(PYTHON) -m pip install -q --no-index --no-deps --no-build-isolation --upgrade --target build-gpu/site \
+	  -C cmake.define.NEXTTOKEN_CUDA=ON -C cmake.define.CMAKE_CUDA_ARCHITECTURES=native .
+	PYTHONPATH=build-gpu/site:benchmarks $(PYTHON) -m gpu --seconds 300 --json benchmarks/results/gpu-bench.json
 
 clean:  ## Remove everything that was built, the virtual environment included
 	rm -rf $(VENV) .venv-* build build-* dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -6,6 +6,7 @@ docs/performance.md, and draws docs/*.svg. Numbers on those pages come from no o
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,9 +29,29 @@ CHARTS = {
 """Name of each chart: the report it is of, and its title there."""
 
 
+NOT_MEASURED = {
+    name: f"No result of a GPU is committed yet: `make {verb}` makes one, on a machine that has one.\n"
+    for name, verb in (("gpu-bench", "gpu-check-bench"), ("gpu-parity", "gpu-check-parity"))
+}
+"""What is said in place of a result that is not there."""
+
+
 def reports() -> dict[str, Report]:
-    """The committed results by kind."""
-    return {path.stem: read_report(path) for path in sorted(RESULTS.glob("*.json"))}
+    """The committed results by kind, those of a GPU by name; checks are no reports."""
+    paths = [path for path in sorted(RESULTS.glob("*.json")) if path.stem not in ("gpu-parity", "gpu-sanitize")]
+    return {path.stem: read_report(path) for path in paths}
+
+
+def parity_text() -> str:
+    """What a GPU was compared with, in a sentence; empty where it was not."""
+    path = RESULTS / "gpu-parity.json"
+    if not path.exists():
+        return ""
+    found = json.loads(path.read_text())
+    return (
+        f"`make gpu-check-parity` on one {found['device']}: {found['rows']:,} different rows, compared "
+        f"{found['comparisons']:,} times, {found['different']:,} times different.\n"
+    )
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -74,9 +95,11 @@ def filled(page: str, text: str, found: dict[str, Report]) -> str:
         content = ""
         if name.startswith("chart-"):
             content = chart_text(name.removeprefix("chart-"), page, found)
+        elif name == "gpu-parity":
+            content = parity_text()
         elif name in found:
             content = report_text(found[name])
-        return match[1] + (content or "Not measured yet.\n") + match[4]
+        return match[1] + (content or NOT_MEASURED.get(name, "Not measured yet.\n")) + match[4]
 
     return MARKED.sub(fill, text)
 

@@ -2,7 +2,7 @@
 //
 //   shared_headers            runs the comparison; exit status 0 if all is equal, 1 if not, 77 without a GPU
 //
-// Compile as the contract says: --fmad=false -ftz=false -prec-div=true (the Makefile's build-cuda does).
+// Compile as the contract says: --fmad=false -ftz=false -prec-div=true (tests/cuda/gpu/CMakeLists.txt does).
 #include <cstdint>
 #include <cstdio>
 #include <cstring>

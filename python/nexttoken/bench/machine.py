@@ -43,9 +43,9 @@ def versions() -> dict[str, str]:
     return found
 
 
-def commit() -> str | None:
-    """The commit of the checkout that this package lies in, with ``-dirty`` for changed files; None elsewhere."""
-    module = Path(__file__).resolve()
+def commit(module: Path | None = None) -> str | None:
+    """The commit of the checkout that `module` (this one) lies in, ``-dirty`` for changed files; None elsewhere."""
+    module = Path(module or __file__).resolve()
     folder = module.parent
     # Tracked there: a virtual environment may lie in the checkout of something else.
     if _git(folder, "ls-files", "--error-unmatch", module.name) is None:

@@ -30,14 +30,14 @@ class Measurement:
         Tokens a row, rows a call, threads.
     cold : bool
         Whether caches were swept before each interval.
-    clock : {"cpu", "wall"}
-        CPU time of the calling thread, or wall time.
+    clock : {"cpu", "wall", "gpu"}
+        CPU time of the calling thread, wall time, or a GPU's own time.
     nucleus : float or None
         Median tokens that a draw chooses from.
     rounds, samples : int
         How many rounds, and how many intervals in all of them.
     median_ns, p10_ns, p90_ns : float
-        Of the intervals, per row, over different rows and rounds.
+        Of the intervals, per row (on a GPU: per step of the batch), over different rows and rounds.
     spread_ns : float
         From the 10th to the 90th percentile of the medians of rounds, in which rows do not differ.
     floor_ns : float

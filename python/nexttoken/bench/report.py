@@ -38,7 +38,7 @@ class Report:
 
     Attributes
     ----------
-    kind : {"kernels", "rivals", "decode"}
+    kind : {"kernels", "rivals", "decode", "gpu"}
         Which command made it.
     command : str
         The command line, without the names of its output files.

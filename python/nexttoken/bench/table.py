@@ -24,11 +24,15 @@ SECTIONS = {
     "step": "Sampler.step from Python, beyond the kernel",
     "rivals": "µs a step beside others, one row, one thread",
     "decode": "A token's time",
+    "gpu": "µs a step of the whole batch, logits not in the GPU's cache",
+    "gpu hot": "µs a step of the whole batch, logits in the GPU's cache",
+    "gpu host": "A call of nexttoken.sample on a CUDA tensor, beside torch.argmax",
 }
 """Titles, in the order of the tables."""
 
 _COLUMNS = ("case", "by", "vocab", "nucleus", "µs", "10 to 90 %", "x one pass", "x base")
 LEFT = ("case", "by")
+_SIDE_BY_SIDE = ("rivals", "gpu", "gpu hot")
 _ALWAYS = (0, 4, 5, 6)
 _RATIO = 6
 
@@ -82,7 +86,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
 
 def heading(measurements: Sequence[Measurement]) -> str:
     """What the rows of a table have in common."""
-    clocks = {"cpu": "CPU time", "wall": "wall time"}
+    clocks = {"cpu": "CPU time", "wall": "wall time", "gpu": "GPU time"}
     facts = [" and ".join(dict.fromkeys(clocks[m.clock] for m in measurements))]
     if measurements[0].clock == "cpu":  # else rows are where they were
         facts.append("caches swept" if measurements[0].cold else "row in cache")
@@ -111,7 +115,7 @@ def cells(measurements: Sequence[Measurement]) -> tuple[list[str], list[list[str
     rows : list of list of str
         One for each measurement.
     """
-    if measurements[0].section == "rivals":
+    if measurements[0].section in _SIDE_BY_SIDE:
         return _side_by_side(measurements)
     rows = [_row(m) for m in measurements]
     told = [place for place, _ in enumerate(_COLUMNS) if place in _ALWAYS or len({row[place] for row in rows}) > 1]
@@ -122,14 +126,17 @@ def cells(measurements: Sequence[Measurement]) -> tuple[list[str], list[list[str
 
 def _side_by_side(measurements: Sequence[Measurement]) -> tuple[list[str], list[list[str]]]:
     """A column for each solver: its time, and how many times our own it is."""
-    cases = list(dict.fromkeys(m.case for m in measurements))
+    batched, vocabs = measurements[0].section != "rivals", {m.vocab for m in measurements}
+    # What a row of the table is about: a batch of a vocabulary too, where there are several.
+    lines = list(dict.fromkeys((m.vocab, m.batch, m.case) for m in measurements))
     solvers = list(dict.fromkeys(m.solver for m in measurements))
-    found = {(m.case, m.solver): m for m in measurements}
+    found = {(m.vocab, m.batch, m.case, m.solver): m for m in measurements}
     rows = []
-    for case in cases:
-        row = [case]
+    for vocab, batch, case in lines:
+        told = f"batch {batch}, {case}" if batched else case
+        row = [f"{told}, vocabulary {vocab}" if len(vocabs) > 1 else told]
         for solver in solvers:
-            m = found.get((case, solver))
+            m = found.get((vocab, batch, case, solver))
             times = "" if m is None or m.to_baseline is None or solver == KERNEL else f" ({_times(m.to_baseline)})"
             row.append("" if m is None else microseconds(m.median_ns) + times)
         rows.append(row)
@@ -145,7 +152,7 @@ def _row(m: Measurement) -> list[str]:
     if m.threads > 1 and m.to_baseline and m.section == "batch":
         varied = f"{1 / m.to_baseline:.2f} x rows/s"
     return [
-        m.case,
+        f"batch {m.batch}, {m.case}" if m.section == "gpu host" else m.case,
         by(m),
         str(m.vocab),
         "" if m.nucleus is None else f"{m.nucleus:.0f}",

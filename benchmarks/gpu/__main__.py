@@ -1,0 +1,73 @@
+"""Time a step on a GPU beside others, print what came of it, and say which targets are met.
+
+    PYTHONPATH=benchmarks python -m gpu [--json FILE] [--seconds S]
+
+Exit status 0: measured, whatever came of the targets; 1: a result was wrong; 77: no GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+import torch
+
+from against_targets import verdicts
+from gpu.card import cache_bytes, card
+from gpu.cases import Run, plan
+from gpu.clock import GraphClock
+from gpu.contest import Contest, measure_all
+from gpu.solvers import find_solvers
+from nexttoken.bench.machine import commit
+from nexttoken.bench.measurement import Measurement
+from nexttoken.bench.report import Report, new_report, write_report
+from nexttoken.bench.table import print_report
+from nexttoken.exceptions import BenchmarkError
+
+NO_DEVICE = 77
+HOSTS = [Run(128256, batch, "bfloat16", "mid", cold=False) for batch in (1, 64)]
+HOSTS += [Run(128256, batch, "bfloat16", "peaked", cold=False) for batch in (1, 64)]
+NOTES = [
+    "GPU time of graphs that hold one step for each batch, replayed for a millisecond or more between two events; "
+    "medians over rounds in which all take turns. In brackets: times our own.",
+    "Cold: the batches of a graph are together more than twice the L2 cache. Hot: one batch, again and again.",
+    "Each result was checked before: ours against the CPU kernels bit for bit, a rival's against the tokens we keep.",
+]
+
+
+def report_of(contest: Contest, measurements: list[Measurement], skipped: list[str], command: str) -> Report:
+    """With the card, and with what the targets say."""
+    report = new_report("gpu", command, measurements, [*NOTES, *skipped, *contest.notes])
+    report = dataclasses.replace(report, commit=commit(Path(__file__)), machine={**card(), **report.machine})
+    told = [f"target: {verdict}" for verdict in verdicts({"gpu": report}, "gpu")]
+    return dataclasses.replace(report, notes=[*report.notes, *told])
+
+
+def main(arguments: list[str]) -> int:
+    """Measure and tell; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m gpu")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--seconds", type=float, default=300.0)
+    options = parser.parse_args(arguments)
+    if not torch.cuda.is_available():
+        print("no CUDA device")
+        return NO_DEVICE
+    solvers, skipped = find_solvers()
+    contest = Contest(torch.device("cuda"), GraphClock(), cache_bytes())
+    try:
+        measurements = measure_all(contest, list(plan()), HOSTS, solvers, options.seconds)
+    except BenchmarkError as error:
+        print(f"a result is wrong: {error}")
+        return 1
+    notes = [solver.note for solver in solvers]
+    report = report_of(contest, measurements, [*notes, *skipped], "make gpu-check-bench")
+    if options.json:
+        write_report(report, options.json)
+    print_report(report)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
