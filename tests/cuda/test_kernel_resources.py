@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -60,6 +61,9 @@ def test_spills_and_stack_frames_are_faults(monkeypatch: pytest.MonkeyPatch) -> 
     assert big.fault() == ""
     monkeypatch.setitem(resources.STACK_FRAMES, "Spill", 400)
     assert spill.fault()
+    out_of_line = dataclasses.replace(spill, registers=0)
+    assert not out_of_line.fault()
+    assert dataclasses.replace(out_of_line, spill_loads=resources.SPILLS_OUT_OF_LINE).fault()
 
 
 def test_without_nvcc_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
