@@ -9,7 +9,7 @@ CORE := pyproject.toml constraints.txt CMakeLists.txt $(wildcard cmake/* benchma
 # C++ of ours, without vendored headers.
 CXX_OURS = $(shell find csrc tests/cpp tests/cuda benchmarks -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.c' | grep -v third_party)
 
-.PHONY: run test test-all test-slow test-cpp lint format stubs bench bench-results bench-docs bench-parts golden model build-cuda gpu-check-parity gpu-check-sanitize gpu-check-bench clean help
+.PHONY: run test test-all test-slow test-cpp test-cuda lint format stubs bench bench-results bench-docs bench-parts golden model build-cuda gpu-check-parity gpu-check-sanitize gpu-check-bench clean help
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -19,6 +19,14 @@ run: $(VENV)/.chat  ## Build the library and send a first request to the embedde
 
 test: $(VENV)/.test  ## The fast tests
 	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(MAKE) test-cuda build-cuda
+
+# Under sanitizers, and compiled by whatever CMake there is: the virtual environment's, or the system's.
+EMULATED := emulation emulation_arithmetic emulation_refusals cuda_parity cuda_parity_mistaken
+test-cuda: $(VENV)/.test  ## The CUDA kernels on the host, under ASan + UBSan: no GPU is needed
+	PATH="$(CURDIR)/$(BIN):$$PATH"; cmake --preset asan > /dev/null && \
+	  cmake --build build-asan -j 2 --target $(EMULATED) && \
+	  ctest --test-dir build-asan --output-on-failure -j 2 -R 'emulation|cuda'
 
 test-all: test-slow test-cpp  ## Everything: long statistics, heavy packages, sanitizers, emulated Arm, fuzzers, CUDA for all cards
 	$(MAKE) build-cuda CUDA_ARCHS="80 86 89 90 100 120"

@@ -3,8 +3,8 @@
     python tests/cuda/kernel_resources.py [--arch 90 ...] [--out FOLDER]
 
 A register that is spilled to memory and a stack frame cost more than they look: none may appear unnoticed. Exit status
-0: all compiled, no kernel spills or has a stack frame but those in SPILLS and STACK_FRAMES, and functions out of line spill no
-more than they may; 1: something is not so. Without nvcc it says so, and the status is 0.
+0: all compiled, no kernel spills or has a stack frame but those in SPILLS and STACK_FRAMES, and functions out of line
+spill no more than they may; 1: something is not so. Without nvcc it says so, and the status is 0.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ ROOT = Path(__file__).parents[2]
 STACK_FRAMES: dict[str, int] = {"SampleOnChip": 384, "WeighTiles": 384, "PlanRows": 96}
 """Kernels that may have a stack frame: their names without template arguments, and at most how many bytes."""
 
-# For 10.0 and 12.0 the compiler keeps a few registers of this one in memory, none of them in a loop.
-SPILLS: dict[str, int] = {"SampleOnChip": 64}
+# For 10.0 and 12.0 the compiler keeps one register of this one in memory.
+SPILLS: dict[str, int] = {"SampleOnChip": 16}
 """Kernels that may spill, and at most how many bytes, stores and loads."""
 
-SPILLS_OUT_OF_LINE = 128
+SPILLS_OUT_OF_LINE = 160
 """The same for a function that is no kernel: registers that it keeps while it calls another."""
 
 # The arithmetic of the contract: nothing contracted, nothing flushed, division exact.

@@ -14,8 +14,15 @@ __device__ __forceinline__ int Lane() {
   return static_cast<int>(threadIdx.x) % kWarpSize;
 }
 
+// Chunks of a row that a warp of a block has on their way at a time: as many as leave registers for three blocks.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+constexpr int kBlockChunksAhead = 3;
+#else
+constexpr int kBlockChunksAhead = 4;
+#endif
+
 struct Block {
-  static constexpr int kChunksAhead = 4;  // chunks of a row that a warp has on their way at a time
+  static constexpr int kChunksAhead = kBlockChunksAhead;
   __device__ static int Rank() { return static_cast<int>(threadIdx.x); }
   __device__ static int Size() { return static_cast<int>(blockDim.x); }
   __device__ static int WarpIndex() { return Rank() / kWarpSize; }
