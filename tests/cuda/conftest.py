@@ -85,7 +85,7 @@ def _build() -> Path:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 pytest.fail(f"{' '.join(command)}\n{done.stdout}{done.stderr}", pytrace=False)
-    (module,) = (build / "tests" / "cuda").glob("_cuda_emulated*.so")
+    (module,) = (build / "tests" / "cuda" / "binding").glob("_cuda_emulated*.so")
     return module
 
 
