@@ -7,22 +7,11 @@
 
 #include <cstdint>
 
+#include "nexttoken/log_softmax.h"
 #include "row_cut.h"
 
 namespace nexttoken {
 namespace {
-
-struct LogSoftmax {
-  float max = 0.0f;
-  double temperature = 1.0;
-  double log_sum = 0.0;
-
-  // The exponent of z relative to the maximum; 0 also where both are +inf.
-  double Exponent(float z) const {
-    return z == max ? 0.0 : (static_cast<double>(z) - static_cast<double>(max)) / temperature;
-  }
-  float Of(float z) const { return static_cast<float>(Exponent(z) - log_sum); }
-};
 
 // Over all tokens of the row, at temperature 1.
 template <DType kDType>

@@ -5,6 +5,10 @@
 #if defined(__CUDACC__)
 #include <cuda_runtime.h>
 
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+#error "the kernels need compute capability 8.0: redux.sync, max.NaN"
+#endif
+
 namespace nexttoken {
 
 // The block's dynamic shared memory, aligned to 16 bytes.
@@ -17,6 +21,8 @@ __device__ __forceinline__ char* SharedMemory() {
 __device__ __forceinline__ void ClusterSync() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+#else
+  __trap();  // code for devices without clusters, on one with: ReadDeviceLimits keeps it from getting here
 #endif
 }
 

@@ -72,9 +72,10 @@ struct BatchInput {
   const int32_t* bias_tokens = nullptr;
   const float* bias_values = nullptr;
 
-  // What the penalties count: entries of distinct tokens, or token ids that are counted on the way.
+  // What the penalties count: entries of distinct tokens, token ids that are counted on the way, or both together.
   Lists history;
   const HistoryEntry* history_entries = nullptr;
+  int64_t longest_history = 0;  // no list of `history` is longer; read only where there is a matrix
   TokenMatrix prompt;
   TokenMatrix output;
 
@@ -98,18 +99,21 @@ struct BatchOutput {
 
 // What the launches are fitted to.
 struct DeviceLimits {
-  int compute_capability = 0;  // major * 10 + minor
+  int compute_capability = 0;  // major * 10 + minor; less where the kernels were compiled for less
   int multiprocessors = 0;
   int64_t shared_memory_bytes = 0;  // that one block may have
+  int max_cluster = 8;              // blocks, where there are clusters at all
 };
 
 // How a batch is spread over the device: changes the time, never a result.
 struct BatchPlan {
-  int32_t threads = 0;      // of a block; a multiple of 32
+  int32_t threads = 0;      // of a block; a power of two, at least 32
   int32_t tiles = 0;        // blocks that share a row
   int32_t tile_chunks = 0;  // chunks of the row that a block holds in shared memory
   bool cluster = false;     // the blocks of a row are one cluster and hold it between reading and weighing; else the
                             // row is read once more by a launch of its own
+  bool each_block_plans = false;  // between the two, every block of a row does what else one does for all: quicker
+                                  // where blocks are few
 };
 
 BatchPlan PlanBatch(int64_t batch_size, int64_t vocab_size, const DeviceLimits& limits);
@@ -122,9 +126,9 @@ size_t BatchWorkspaceBytes(const BatchInput& input, const BatchPlan& plan);
 int SampleBatch(const BatchInput& input, const BatchOutput& output, const BatchPlan& plan, void* workspace,
                 void* stream);
 
-// Queues a copy of host memory, which may be reused as soon as this returns, to device memory. Within a graph capture
-// the bytes become part of the graph. Returns 0, or a cudaError_t: cudaErrorStreamCaptureUnsupported for more than
-// kMaxCapturedUpload bytes in a capture.
+// Queues a copy of host memory, which may be reused as soon as this returns, to device memory, aligned to 4 bytes.
+// Within a graph capture the bytes become part of the graph. Returns 0, or a cudaError_t:
+// cudaErrorStreamCaptureUnsupported for more than kMaxCapturedUpload bytes in a capture.
 constexpr size_t kMaxCapturedUpload = size_t{1} << 18;
 int UploadToDevice(void* device, const void* host, size_t bytes, void* stream);
 

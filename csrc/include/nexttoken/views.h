@@ -34,7 +34,7 @@ struct LogitsView {
   int64_t element_stride;
   DType dtype;
 
-  RowView Row(int64_t row) const {
+  NEXTTOKEN_HD RowView Row(int64_t row) const {
     const char* start = static_cast<const char*>(data) + row * row_stride * ItemSize(dtype);
     return {start, element_stride, static_cast<int32_t>(vocab_size), dtype};
   }

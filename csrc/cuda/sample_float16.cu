@@ -1,0 +1,4 @@
+#include "sample_as.cuh"
+
+template int nexttoken::SampleAs<nexttoken::DType::kFloat16>(const BatchInput&, const BatchOutput&, const BatchPlan&,
+                                                             const RowLayout&, const BatchMemory&, void*);
