@@ -7,12 +7,11 @@ option(NEXTTOKEN_CUDA_RELEASE "Compile the CUDA kernels for every architecture t
 # The last with PTX, which later cards compile for themselves.
 set(_release_architectures 80-real 86-real 89-real 90-real 100-real 120)
 
-file(GLOB _kernels CONFIGURE_DEPENDS csrc/cuda/*.cu)
 set(_build_cuda OFF)
 if(NEXTTOKEN_CUDA)  # AUTO is true, too
   include(CheckLanguage)
   check_language(CUDA)  # compiles something: an nvcc that is broken, or does not know the host compiler, is none
-  if(CMAKE_CUDA_COMPILER AND _kernels)
+  if(CMAKE_CUDA_COMPILER)
     set(_build_cuda ON)
   elseif(NOT NEXTTOKEN_CUDA STREQUAL "AUTO")
     message(FATAL_ERROR "NEXTTOKEN_CUDA=${NEXTTOKEN_CUDA} needs a CUDA compiler that works, and found none: put nvcc on "
@@ -44,6 +43,7 @@ if(_build_cuda)
   find_package(CUDAToolkit REQUIRED)
 
   # The arithmetic of the contract: nothing contracted, nothing flushed, division exact. As NVCC_FLAGS in the Makefile.
+  file(GLOB _kernels CONFIGURE_DEPENDS csrc/cuda/*.cu)
   add_library(nexttoken_cuda OBJECT ${_kernels})
   target_compile_options(nexttoken_cuda PRIVATE --fmad=false -ftz=false -prec-div=true -prec-sqrt=true
     "SHELL:-Xcompiler -ffp-contract=off" "SHELL:-Werror all-warnings")

@@ -49,7 +49,7 @@ DeviceLimits KnownLimits(int device) {
     RaiseDeviceError("no CUDA device " + std::to_string(device) + ": there are " + std::to_string(count));
   }
   DeviceLimits limits;
-  Check(LimitsOf(device, &limits), "asking cuda:" + std::to_string(device) + " for its limits");
+  Check(ReadDeviceLimits(device, &limits), "asking cuda:" + std::to_string(device) + " for its limits");
   return known[device] = limits;
 }
 
@@ -70,7 +70,7 @@ class Batch {
         const IntegerArgument& sequence_index, const UnsignedArgument& step, const Array<int32_t>& bias_tokens,
         const Array<double>& bias_values, const Array<int64_t>& bias_offsets, const Array<int32_t>& prompt_tokens,
         const Array<int64_t>& prompt_offsets, const Array<int32_t>& output_tokens, const Array<int64_t>& output_offsets,
-        const std::optional<TokensArgument>& prompt_matrix, const std::optional<TokensArgument>& output_matrix,
+        const std::optional<TokensOnDevice>& prompt_matrix, const std::optional<TokensOnDevice>& output_matrix,
         const std::optional<BitmaskArgument>& token_bitmask, bool penalize_prompt, int n, int logprobs, bool processed)
       : batch_(ViewOf(logits)), device_(device) {
     BatchInput& input = batch_.input();
@@ -193,8 +193,8 @@ PYBIND11_MODULE(NEXTTOKEN_CUDA_MODULE, module, py::mod_gil_not_used()) {
                    const RealArgument&, const RealArgument&, const RealArgument&, const RealArgument&,
                    const UnsignedArgument&, const IntegerArgument&, const UnsignedArgument&, const Array<int32_t>&,
                    const Array<double>&, const Array<int64_t>&, const Array<int32_t>&, const Array<int64_t>&,
-                   const Array<int32_t>&, const Array<int64_t>&, const std::optional<TokensArgument>&,
-                   const std::optional<TokensArgument>&, const std::optional<BitmaskArgument>&, bool, int, int, bool>(),
+                   const Array<int32_t>&, const Array<int64_t>&, const std::optional<TokensOnDevice>&,
+                   const std::optional<TokensOnDevice>&, const std::optional<BitmaskArgument>&, bool, int, int, bool>(),
           py::arg("logits"), py::arg("device"), py::kw_only(), py::arg("temperature"), py::arg("top_p"),
           py::arg("top_k"), py::arg("min_p"), py::arg("presence_penalty"), py::arg("frequency_penalty"),
           py::arg("repetition_penalty"), py::arg("seed"), py::arg("sequence_index"), py::arg("step"),

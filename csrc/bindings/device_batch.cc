@@ -1,5 +1,6 @@
 #include "device_batch.h"
 
+#include <algorithm>
 #include <type_traits>
 
 #include "float_environment.h"
@@ -137,7 +138,9 @@ void DeviceBatch::SetHistory(const Array<int32_t>& prompt_tokens, const Array<in
   for (int64_t row = 0; row < lists; ++row) {
     history.Clear();
     Count(row, prompts, prompt_tokens, outputs, output_tokens, &history);
-    entries.insert(entries.end(), history.entries().begin(), history.entries().end());
+    const std::vector<HistoryEntry>& counted = history.entries();
+    entries.insert(entries.end(), counted.begin(), counted.end());
+    input_.longest_history = std::max(input_.longest_history, static_cast<int64_t>(counted.size()));
     offsets.push_back(static_cast<int64_t>(entries.size()));
   }
   if (entries.empty()) return;
@@ -147,18 +150,9 @@ void DeviceBatch::SetHistory(const Array<int32_t>& prompt_tokens, const Array<in
   Add(&input_.history_entries, entries.data(), entries.size());
 }
 
-void DeviceBatch::SetTokens(TokenMatrix* where, const TokensArgument& argument) {
-  if (!MayHavePenalties()) return;
-  if (const auto* const device = std::get_if<TokensOnDevice>(&argument)) {
-    const auto& [address, row_stride, length, dtype] = *device;
-    if (length > 0) *where = {Pointer(address), row_stride, length, dtype == "int64"};
-    return;
-  }
-  const auto& tokens = std::get<Array<int32_t>>(argument);
-  if (tokens.size() == 0) return;
-  where->length = tokens.shape(1);
-  where->row_stride = tokens.shape(0) == 1 ? 0 : tokens.shape(1);
-  Add(&where->data, tokens.data(), static_cast<size_t>(tokens.size()));
+void DeviceBatch::SetTokens(TokenMatrix* where, const TokensOnDevice& tokens) {
+  const auto& [address, row_stride, length, dtype] = tokens;
+  if (length > 0 && MayHavePenalties()) *where = {Pointer(address), row_stride, length, dtype == "int64"};
 }
 
 void DeviceBatch::Place(void* address) {

@@ -24,8 +24,7 @@ using TokensOnDevice = std::tuple<uintptr_t, int64_t, int64_t, std::string>;
 using RealArgument = std::variant<OnDevice, Array<double>>;
 using IntegerArgument = std::variant<OnDevice, Array<int64_t>>;
 using UnsignedArgument = std::variant<OnDevice, Array<uint64_t>>;
-using BitmaskArgument = std::variant<OnDevice, Array<int32_t>>;       // [1 or batch, words]
-using TokensArgument = std::variant<TokensOnDevice, Array<int32_t>>;  // [1 or batch, length]
+using BitmaskArgument = std::variant<OnDevice, Array<int32_t>>;  // [1 or batch, words]
 
 // One value for all rows is passed to the kernels as it is. All else that the host has is gathered into one block,
 // which goes to the device by one copy.
@@ -50,7 +49,7 @@ class DeviceBatch {
   void SetHistory(const Array<int32_t>& prompt_tokens, const Array<int64_t>& prompt_offsets,
                   const Array<int32_t>& output_tokens, const Array<int64_t>& output_offsets);
   // After the penalties. Counted on the device.
-  void SetTokens(TokenMatrix* where, const TokensArgument& value);
+  void SetTokens(TokenMatrix* where, const TokensOnDevice& tokens);
 
   size_t block_bytes() const { return block_.size(); }
   // The block's place on the device: block_bytes() from `address` on. From here on the input is complete.

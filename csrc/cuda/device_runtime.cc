@@ -14,25 +14,6 @@ int CountDevices(int* count) {
   return error;
 }
 
-int LimitsOf(int device, DeviceLimits* limits) {
-  int major = 0;
-  int minor = 0;
-  int shared = 0;
-  const struct {
-    cudaDeviceAttr attribute;
-    int* value;
-  } wanted[] = {{cudaDevAttrComputeCapabilityMajor, &major},
-                {cudaDevAttrComputeCapabilityMinor, &minor},
-                {cudaDevAttrMultiProcessorCount, &limits->multiprocessors},
-                {cudaDevAttrMaxSharedMemoryPerBlockOptin, &shared}};
-  for (const auto& one : wanted) {
-    if (const cudaError_t error = cudaDeviceGetAttribute(one.value, one.attribute, device)) return error;
-  }
-  limits->compute_capability = 10 * major + minor;
-  limits->shared_memory_bytes = shared;
-  return cudaSuccess;
-}
-
 int DeviceOf(const void* address, int* device) {
   cudaPointerAttributes attributes;
   if (const cudaError_t error = cudaPointerGetAttributes(&attributes, address)) return error;

@@ -14,14 +14,13 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from nexttoken import _core
 from nexttoken.device_arrays import ArrayReader
 from nexttoken.exceptions import DeviceError, ParameterTypeError
 from nexttoken.libraries import Library, library_of, stream_handle
 from nexttoken.params import cuda_device
-from nexttoken.per_row import NO_TOKENS, batch_arguments
+from nexttoken.per_row import batch_arguments
 
 __all__ = ["device_count", "distribution", "sample"]
 
@@ -29,7 +28,7 @@ _NUMBERS = (
     "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty", "seed",
     "sequence_index", "step",
 )  # fmt: skip
-_HISTORIES = {"prompt_token_ids": "prompt", "output_token_ids": "output"}
+_HISTORIES = {"prompt_token_ids": "prompt_matrix", "output_token_ids": "output_matrix"}
 _WORD = 8  # bytes: memory of no type is allocated as uint64
 
 
@@ -115,14 +114,8 @@ class _Step:
         arguments = batch_arguments({**given, **host}, batch, vocab)
         if not draws:
             arguments["seed"] = np.empty(0, np.uint64)
-        if any(name in placed for name in _HISTORIES):
-            # Counted on the device, both: entries and token ids of one row would not be added up.
-            for name, stem in _HISTORIES.items():
-                lists = _padded(arguments[f"{stem}_tokens"], arguments[f"{stem}_offsets"])
-                arguments[f"{stem}_tokens"], arguments[f"{stem}_offsets"] = NO_TOKENS
-                arguments[f"{stem}_matrix"] = placed.pop(name, lists)
-        else:
-            arguments |= {"prompt_matrix": None, "output_matrix": None}
+        for name, matrix in _HISTORIES.items():
+            arguments[matrix] = placed.pop(name, None)
         if "seed" in placed:
             self.seed = given["seed"]
         return self._extension.Batch(self._view.layout, self._device, **{**arguments, **placed})
@@ -169,11 +162,3 @@ class _Step:
         for owner, arrays in self._arrays.items():
             if owner is not None and (elsewhere or owner is not library):
                 owner.hold(arrays, stream, self._device)
-
-
-def _padded(tokens: npt.NDArray[np.int32], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
-    """Lists of token ids as a matrix, filled up with -1."""
-    lengths = np.diff(offsets)
-    matrix = np.full((len(lengths), lengths.max(initial=0)), -1, np.int32)
-    matrix[np.arange(matrix.shape[1]) < lengths[:, None]] = tokens
-    return matrix

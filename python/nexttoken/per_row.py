@@ -27,7 +27,6 @@ from nexttoken.params import (
 )
 
 __all__ = [
-    "NO_TOKENS",
     "batch_arguments",
     "bias_lists",
     "bitmask",
@@ -40,7 +39,7 @@ __all__ = [
     "token_lists",
 ]
 
-NO_TOKENS = np.empty(0, np.int32), np.zeros(2, np.int64)
+_NO_TOKENS = np.empty(0, np.int32), np.zeros(2, np.int64)
 """One empty list, which serves all rows, and its offsets."""
 
 
@@ -99,7 +98,7 @@ def bias_lists(
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Tokens, biases, and the offsets of each row's; one row serves all."""
     if values is None:
-        return NO_TOKENS[0], np.empty(0, np.float64), NO_TOKENS[1]
+        return _NO_TOKENS[0], np.empty(0, np.float64), _NO_TOKENS[1]
     if isinstance(values, Mapping):
         rows = [check_logit_bias(values, vocab)]
     else:
@@ -115,7 +114,7 @@ def bias_lists(
 def token_lists(name: str, values: Any, batch: int, vocab: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
     """Token ids and the offsets of each row's; one row serves all."""
     if values is None:
-        return NO_TOKENS
+        return _NO_TOKENS
     values = as_sequence(name, values)
     if isinstance(values, np.ndarray):
         nested = values.ndim > 1

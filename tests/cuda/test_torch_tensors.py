@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -23,6 +23,7 @@ class OnDevice(torch.Tensor):  # type: ignore[misc]
 
     __dlpack_c_exchange_api__ = None
     index = 0
+    lent: ClassVar[list[Producer]] = []  # an export outlives the tensor that it is of
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return CUDA, self.index
@@ -32,8 +33,8 @@ class OnDevice(torch.Tensor):  # type: ignore[misc]
         values = self.as_subclass(torch.Tensor).numpy()
         strides = tuple(stride // values.itemsize for stride in values.strides)
         code = {"f": 2, "i": 0, "u": 1}[values.dtype.kind]
-        self.producer = Producer(values, values.shape, strides, code=code, device=CUDA, device_id=self.index)
-        return self.producer.__dlpack__()
+        self.lent.append(Producer(values, values.shape, strides, code=code, device=CUDA, device_id=self.index))
+        return self.lent[-1].__dlpack__()
 
     def __repr__(self) -> str:  # type: ignore[override]
         raise TypeError("this would wait for the device")

@@ -12,7 +12,8 @@ namespace nexttoken {
 // 0 devices where there is no card or no driver for one: the error says which.
 int CountDevices(int* count);
 
-int LimitsOf(int device, DeviceLimits* limits);
+// What launches on a device are fitted to, which the kernels know: beside them in csrc/cuda/upload.cu.
+int ReadDeviceLimits(int device, DeviceLimits* limits);
 
 // The device whose memory holds an address; -1 for memory of the host.
 int DeviceOf(const void* address, int* device);

@@ -43,8 +43,8 @@ int CountDevices(int* count) {
   return devices ? 0 : 100;
 }
 
-int LimitsOf(int, DeviceLimits* limits) {
-  *limits = {90, 4, int64_t{227} << 10};
+int ReadDeviceLimits(int, DeviceLimits* limits) {
+  *limits = {90, 4, int64_t{227} << 10, 8};
   return 0;
 }
 

@@ -73,6 +73,16 @@ bool ReadParams(const BatchInput& in, int64_t row, RowInput* out) {
   return true;
 }
 
+void AddEntries(const BatchInput& in, int64_t row, History* history) {
+  if (!in.history.begin) return;
+  const int64_t at = row * in.history.stride;
+  for (int64_t i = in.history.begin[at]; i < in.history.end[at]; ++i) {
+    const HistoryEntry& entry = in.history_entries[i];
+    for (uint32_t k = 0; k < entry.prompt_count; ++k) history->AddPrompt(entry.token);
+    for (uint32_t k = 0; k < entry.output_count; ++k) history->AddOutput(entry.token);
+  }
+}
+
 // False for a token id that is none.
 template <class Add>
 bool Count(const TokenMatrix& tokens, int64_t row, int64_t vocab_size, Add add) {
@@ -117,7 +127,7 @@ void Refuse(const RowOutput& out, const BatchInput& in) {
 }  // namespace
 
 BatchPlan PlanBatch(int64_t, int64_t, const DeviceLimits&) {
-  return {32, 1, 1, false};
+  return {32, 1, 1, false, false};
 }
 
 size_t BatchWorkspaceBytes(const BatchInput&, const BatchPlan&) {
@@ -135,6 +145,7 @@ int SampleBatch(const BatchInput& input, const BatchOutput& output, const BatchP
     RowInput in;
     in.logits = input.logits.Row(row);
     history.Clear();
+    AddEntries(input, row, &history);
     const int64_t vocab = input.logits.vocab_size;
     if (!ReadParams(input, row, &in) ||
         !Count(input.prompt, row, vocab, [&](int32_t token) { history.AddPrompt(token); }) ||
@@ -144,11 +155,6 @@ int SampleBatch(const BatchInput& input, const BatchOutput& output, const BatchP
     }
     in.history = history.entries().data();
     in.history_count = static_cast<int32_t>(history.entries().size());
-    if (input.history.begin) {
-      const int64_t at = row * input.history.stride;
-      in.history = input.history_entries + input.history.begin[at];
-      in.history_count = static_cast<int32_t>(input.history.end[at] - input.history.begin[at]);
-    }
     if (input.bias.begin) {
       const int64_t at = row * input.bias.stride;
       in.bias_tokens = input.bias_tokens + input.bias.begin[at];
