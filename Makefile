@@ -55,13 +55,17 @@ else
 	build-fuzz/tests/cpp/fuzz_stop -max_total_time=$(FUZZ_SECONDS) -max_len=300 -print_final_stats=1
 endif
 
+# The compiled modules that were built here: _cuda where nvcc is found.
+STUBBED = _core $(shell $(BIN)/python -c "from importlib.util import find_spec as f; print('_cuda' * bool(f('nexttoken._cuda')))")
+
 lint: $(VENV)/.lint  ## Formatting, ruff, mypy (strict), stubs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/clang-format --dry-run --Werror $(CXX_OURS)
 	$(BIN)/mypy
-	$(BIN)/python -m pybind11_stubgen nexttoken._core -o $(VENV)/stubs > /dev/null
-	diff -u python/nexttoken/_core.pyi $(VENV)/stubs/nexttoken/_core.pyi  # differs: make stubs
+	set -e; for module in $(STUBBED); do \
+	  $(BIN)/python -m pybind11_stubgen nexttoken.$$module -o $(VENV)/stubs > /dev/null; \
+	  diff -u python/nexttoken/$$module.pyi $(VENV)/stubs/nexttoken/$$module.pyi; done  # differs: make stubs
 
 # CPU time of the thread: another program on the machine does not count.
 bench: $(VENV)/.suite  ## Check, then time, each operation, with rivals where installed (pytest-benchmark)
@@ -93,9 +97,10 @@ format: $(VENV)/.lint  ## Format Python and C++
 	$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
 	$(BIN)/clang-format -i $(CXX_OURS)
 
-stubs: $(VENV)/.lint  ## Regenerate the stubs of the compiled core
-	$(BIN)/python -m pybind11_stubgen nexttoken._core -o $(VENV)/stubs > /dev/null
-	cp $(VENV)/stubs/nexttoken/_core.pyi python/nexttoken/_core.pyi
+stubs: $(VENV)/.lint  ## Regenerate the stubs of what is compiled
+	set -e; for module in $(STUBBED); do \
+	  $(BIN)/python -m pybind11_stubgen nexttoken.$$module -o $(VENV)/stubs > /dev/null; \
+	  cp $(VENV)/stubs/nexttoken/$$module.pyi python/nexttoken; done
 
 golden: $(VENV)/.test  ## Write the golden files anew (a difference is a STREAM change)
 	$(BIN)/python tests/golden/streams.py

@@ -21,7 +21,12 @@ ALLOWED = {
     "extras": (),
     "params": (),
     "per_row": ("params",),
-    "ops": ("_core", "params", "per_row"),
+    "ops": ("_core", "params", "per_row", "cuda"),
+    # Logits on a device: `ops` goes there with them, nobody else does.
+    "cuda": ("_core", "params", "per_row", "libraries", "device_arrays"),
+    "device_arrays": ("_core", "params", "per_row", "libraries"),
+    "libraries": ("params",),
+    "torch": ("ops", "extras"),
     "sampler": ("_core", "params", "per_row"),
     "text": ("_core", "runtimes.base", "extras"),
     "engine": ("sampler", "ops", "params", "runtimes.base"),
@@ -100,6 +105,24 @@ def test_includes(path: Path) -> None:
         assert not re.search(r"Python\.h|pybind11|numpy|torch|bindings|dlpack|cuda", included), included
         if "include" in path.relative_to(ROOT / "csrc").parts[:1]:
             assert included.startswith("nexttoken/") or "/" not in included, included
+
+
+CUDA_SOURCES = sorted((ROOT / "csrc" / "cuda").rglob("*.[hc]*"))
+CPU_FILES = {path.name for path in (ROOT / "csrc" / "cpu").rglob("*.[hc]*")}
+
+
+@pytest.mark.parametrize("path", CUDA_SOURCES, ids=lambda path: path.name)
+def test_includes_of_kernels(path: Path) -> None:
+    for included in re.findall(r'#include [<"]([^>"]+)', path.read_text()):
+        assert not re.search(r"Python\.h|pybind11|numpy|torch|bindings|dlpack", included), included
+        assert Path(included).name not in CPU_FILES, included
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "csrc" / "bindings").iterdir()), ids=lambda path: path.name)
+def test_includes_of_bindings(path: Path) -> None:
+    """They know contracts, no device's headers: `_core` is built without CUDA, `_cuda` is tested without a device."""
+    for included in re.findall(r'#include [<"]([^>"]+)', path.read_text()):
+        assert not re.search(r"cuda|torch", included), included
 
 
 def run_python(code: str) -> str:

@@ -1,7 +1,16 @@
 #include "arrays.h"
 
+#include <pybind11/stl.h>
+#include <pybind11/typing.h>
+
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "bindings.h"
+#include "device_array.h"
+#include "errors.h"
 
 namespace py = pybind11;
 
@@ -9,19 +18,6 @@ namespace nexttoken {
 namespace {
 
 constexpr char kExpected[] = "logits must be float32, float16 or bfloat16, got ";
-
-[[noreturn]] void Raise(const char* name, const std::string& message) {
-  const py::object type = py::module_::import("nexttoken.exceptions").attr(name);
-  PyErr_SetString(type.ptr(), message.c_str());
-  throw py::error_already_set();
-}
-
-void CheckDevice(int device_type) {
-  if (device_type != kDLCPU && device_type != kDLCUDAHost) {
-    RaiseParameterTypeError("logits must be in host memory in this build, got DLPack device type " +
-                            std::to_string(device_type));
-  }
-}
 
 bool DtypeOfDlpack(const DLDataType& type, DType* dtype) {
   if (type.lanes != 1) return false;
@@ -36,67 +32,15 @@ bool DtypeOfDlpack(const DLDataType& type, DType* dtype) {
   return true;
 }
 
-std::string NameOfDlpack(const DLDataType& type) {
-  static const char* const kNames[] = {"int", "uint", "float", "handle", "bfloat", "complex", "bool"};
-  const std::string bits = std::to_string(type.bits);
-  if (type.code < 7) return kNames[type.code] + bits;
-  return "DLPack type code " + std::to_string(type.code) + " of " + bits + " bits";
-}
-
-PyObject* Interned(const char* name) {
-  PyObject* string = PyUnicode_InternFromString(name);
-  if (!string) throw py::error_already_set();
-  return string;
-}
-
-// An attribute, or null where there is none. Any other error of looking is thrown: an interrupt, memory that ran out.
-py::object Find(py::handle object, PyObject* name) {
-  auto found = py::reinterpret_steal<py::object>(PyObject_GetAttr(object.ptr(), name));
-  if (!found) {
-    if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw py::error_already_set();
-    PyErr_Clear();
-  }
-  return found;
-}
-
-// After one way to the memory has failed, before another is tried: forgets why, unless all ways would fail so.
-void ForgetError() {
-  if (!PyErr_Occurred()) return;
-  if (!PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_MemoryError)) {
-    throw py::error_already_set();
-  }
-  PyErr_Clear();
-}
-
-// torch negates the imaginary part of a conjugate when it is read, by a bit of the tensor that DLPack does not know:
-// the memory holds the wrong sign. False for what is no tensor of torch.
-bool CheckNegativeBit(py::handle source) {
-  static PyObject* const kIsNeg = Interned("is_neg");
-  const auto negative = py::reinterpret_steal<py::object>(PyObject_CallMethodNoArgs(source.ptr(), kIsNeg));
-  if (!negative) {
-    if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw py::error_already_set();
-    PyErr_Clear();
-    return false;
-  }
-  if (negative.is(py::handle(Py_True))) {
-    RaiseParameterTypeError(
-        "logits must hold the values themselves, got a tensor with the negative bit set (its resolve_neg() holds "
-        "them)");
-  }
-  return true;
-}
-
 }  // namespace
 
-void RaiseParameterError(const std::string& message) {
-  Raise("ParameterError", message);
-}
-void RaiseParameterTypeError(const std::string& message) {
-  Raise("ParameterTypeError", message);
-}
-
-LogitsArray::LogitsArray(py::handle source) {
-  if (TakeNumpy(source) || TakeExchange(source) || TakeDlpack(source) || TakeBuffer(source)) return;
+LogitsArray::LogitsArray(py::handle source, Memory accepted) : tensor_("logits", accepted) {
+  if (TakeNumpy(source)) return;
+  if (tensor_.Take(source)) {
+    SetTensor(tensor_.tensor());
+    return;
+  }
+  if (TakeBuffer(source)) return;
   RaiseParameterTypeError(
       "logits must be an array of NumPy, torch or anything with DLPack or the buffer protocol, got " +
       std::string(Py_TYPE(source.ptr())->tp_name));
@@ -127,9 +71,8 @@ void LogitsArray::SetShape(const void* data, DType dtype, int64_t dimensions, co
 }
 
 void LogitsArray::SetTensor(const DLTensor& tensor) {
-  CheckDevice(tensor.device.device_type);
   DType dtype;
-  if (!DtypeOfDlpack(tensor.dtype, &dtype)) RaiseParameterTypeError(kExpected + NameOfDlpack(tensor.dtype));
+  if (!DtypeOfDlpack(tensor.dtype, &dtype)) RaiseParameterTypeError(kExpected + NameOf(tensor.dtype));
   // Null: rows one after the other.
   const int64_t dense[2] = {tensor.ndim == 2 ? tensor.shape[1] : 1, 1};
   SetShape(static_cast<const char*>(tensor.data) + tensor.byte_offset, dtype, tensor.ndim, tensor.shape,
@@ -137,6 +80,17 @@ void LogitsArray::SetTensor(const DLTensor& tensor) {
   if (!tensor.data && view_.batch_size > 0) {  // torch has tensors that only stand for one
     RaiseParameterTypeError("logits must have memory to read, got a tensor without");
   }
+  device_ = tensor.device;
+  if (IsCuda(device_) && reinterpret_cast<uintptr_t>(view_.data) % static_cast<uintptr_t>(ItemSize(dtype))) {
+    RaiseParameterError("logits in CUDA memory must begin at a multiple of the item size, got one between");
+  }
+}
+
+const LogitsView& LogitsArray::host_view() const {
+  if (IsCuda(device_)) {
+    RaiseParameterTypeError("logits must be in host memory, got cuda:" + std::to_string(device_.device_id));
+  }
+  return view_;
 }
 
 bool LogitsArray::TakeNumpy(py::handle source) {
@@ -158,91 +112,6 @@ bool LogitsArray::TakeNumpy(py::handle source) {
   return true;
 }
 
-void LogitsArray::TakeManaged(DLManagedTensorVersioned* managed) {
-  dlpack_ = {managed, [](void* held) {
-               auto* m = static_cast<DLManagedTensorVersioned*>(held);
-               if (m->deleter) m->deleter(m);
-             }};
-  if (managed->version.major != DLPACK_MAJOR_VERSION) {
-    RaiseParameterTypeError("logits must come by DLPack 1.x, got version " + std::to_string(managed->version.major));
-  }
-  SetTensor(managed->dl_tensor);
-}
-
-// DLPack's table of C functions, much quicker than __dlpack__ of a torch tensor. Whatever it does not do, __dlpack__ is
-// asked for, and says what is wrong.
-//
-// The memory must outlive Python code that runs before it is read (the entries of rows may be any objects) and, while
-// it is read, other threads. Hence the export that owns, not the quicker one that lends until control returns. From
-// torch even that owns the tensor only, and `x.set_(y)` or `x.data = y` gives a tensor other memory and lets go of the
-// old: so the storage, which is the memory, is held too. What resizes a storage takes the memory away all the same.
-bool LogitsArray::TakeExchange(py::handle source) {
-  static PyObject* const kTable = Interned("__dlpack_c_exchange_api__");
-  static PyObject* const kStorage = Interned("untyped_storage");
-  const py::object capsule = Find(reinterpret_cast<PyObject*>(Py_TYPE(source.ptr())), kTable);
-  if (!capsule || !PyCapsule_IsValid(capsule.ptr(), "dlpack_exchange_api")) return false;
-  auto* api = static_cast<const DLPackExchangeAPI*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
-  if (api->header.version.major != DLPACK_MAJOR_VERSION || !api->managed_tensor_from_py_object_no_sync) return false;
-  if (CheckNegativeBit(source)) {
-    // Right before the export: no other thread can come in between.
-    owner_ = py::reinterpret_steal<py::object>(PyObject_CallMethodNoArgs(source.ptr(), kStorage));
-    if (!owner_) {  // sparse, for one
-      ForgetError();
-      return false;
-    }
-  }
-  DLManagedTensorVersioned* managed = nullptr;
-  if (api->managed_tensor_from_py_object_no_sync(source.ptr(), &managed) != 0 || !managed) {
-    ForgetError();
-    owner_ = {};
-    return false;
-  }
-  TakeManaged(managed);
-  return true;
-}
-
-bool LogitsArray::TakeDlpack(py::handle given) {
-  static PyObject* const kDlpack = Interned("__dlpack__");
-  static PyObject* const kDevice = Interned("__dlpack_device__");
-  if (!Find(given, kDlpack)) return false;
-  auto source = py::reinterpret_borrow<py::object>(given);
-  // torch exports no tensor that requires a gradient, which reading does not need; and a tensor of our own keeps its
-  // storage, see TakeExchange.
-  if (CheckNegativeBit(source)) source = source.attr("detach")();
-  // Asked first, because exporting from a device may wait for it; looked at again below, because not all can be asked.
-  if (const py::object ask = Find(source, kDevice)) {
-    const py::object device = ask();
-    if (!py::isinstance<py::tuple>(device) || py::len(device) != 2) {
-      RaiseParameterTypeError("logits must give a device type and id from __dlpack_device__, got " +
-                              py::repr(device).cast<std::string>());
-    }
-    CheckDevice(py::int_(device[py::int_(0)]).cast<int>());
-  }
-  py::object capsule;
-  try {
-    capsule = source.attr("__dlpack__")(py::arg("max_version") = py::make_tuple(DLPACK_MAJOR_VERSION, 0));
-  } catch (py::error_already_set& error) {
-    if (!error.matches(PyExc_TypeError)) throw;
-    capsule = source.attr("__dlpack__")();  // a producer from before DLPack 1.0
-  }
-  if (PyCapsule_IsValid(capsule.ptr(), "dltensor_versioned")) {
-    auto* managed = static_cast<DLManagedTensorVersioned*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor_versioned"));
-    PyCapsule_SetName(capsule.ptr(), "used_dltensor_versioned");
-    TakeManaged(managed);
-  } else if (PyCapsule_IsValid(capsule.ptr(), "dltensor")) {
-    auto* managed = static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"));
-    PyCapsule_SetName(capsule.ptr(), "used_dltensor");
-    dlpack_ = {managed, [](void* held) {
-                 auto* m = static_cast<DLManagedTensor*>(held);
-                 if (m->deleter) m->deleter(m);
-               }};
-    SetTensor(managed->dl_tensor);
-  } else {
-    RaiseParameterTypeError("logits must give a DLPack capsule, got something else from __dlpack__");
-  }
-  return true;
-}
-
 bool LogitsArray::TakeBuffer(py::handle source) {
   if (!PyObject_CheckBuffer(source.ptr())) return false;
   const auto view = std::make_shared<py::buffer_info>(py::reinterpret_borrow<py::buffer>(source).request());
@@ -259,6 +128,44 @@ bool LogitsArray::TakeBuffer(py::handle source) {
   owner_ = py::capsule(new std::shared_ptr<py::buffer_info>(view),
                        [](void* held) { delete static_cast<std::shared_ptr<py::buffer_info>*>(held); });
   return true;
+}
+
+using Integers = py::typing::Tuple<py::int_, py::ellipsis>;
+// As _cuda.Batch takes it.
+using Layout = py::typing::Tuple<py::int_, py::int_, py::int_, py::int_, py::int_, py::int_>;
+
+void BindArrays(py::module_& module) {
+  py::class_<LogitsArray>(module, "Logits", "A borrowed view of a caller's logits: [batch_size, vocab_size].")
+      .def(py::init([](py::handle logits) { return LogitsArray(logits, Memory::kHostOrCuda); }), py::arg("logits"))
+      .def_property_readonly("batch_size", [](const LogitsArray& l) { return l.view().batch_size; })
+      .def_property_readonly("vocab_size", [](const LogitsArray& l) { return l.view().vocab_size; })
+      .def_property_readonly("is_one_row", &LogitsArray::is_one_row)
+      .def_property_readonly(
+          "cuda_device",
+          [](const LogitsArray& l) {
+            return IsCuda(l.device()) ? std::optional<int>(l.device().device_id) : std::nullopt;
+          },
+          "The CUDA device that holds them, or None in host memory.")
+      .def_property_readonly(
+          "layout",
+          [](const LogitsArray& l) -> Layout {
+            const LogitsView& v = l.view();
+            return py::make_tuple(reinterpret_cast<uintptr_t>(v.data), v.batch_size, v.vocab_size, v.row_stride,
+                                  v.element_stride, static_cast<int>(v.dtype));
+          },
+          "address, batch_size, vocab_size, row_stride, element_stride, dtype")
+      .def(
+          "current_stream", [](const LogitsArray& l) { return l.tensor().CurrentStream(); },
+          "The stream their library queues work on now; None where it cannot be asked through DLPack.");
+  py::class_<DeviceArray>(module, "DeviceArray", "Where a parameter's array in device memory lies. Nothing is read.")
+      .def(py::init<std::string, py::handle, std::optional<int64_t>>(), py::arg("name"), py::arg("source"),
+           py::arg("stream"), "stream: made to wait for the producer's; None orders nothing.")
+      .def_property_readonly("address", &DeviceArray::address)
+      .def_property_readonly("device", &DeviceArray::device)
+      .def_property_readonly("dtype", &DeviceArray::dtype)
+      .def_property_readonly("shape", [](const DeviceArray& a) -> Integers { return py::tuple(py::cast(a.shape())); })
+      .def_property_readonly("strides",
+                             [](const DeviceArray& a) -> Integers { return py::tuple(py::cast(a.strides())); });
 }
 
 }  // namespace nexttoken

@@ -1,13 +1,10 @@
 // Logits from Python without a copy: NumPy arrays, anything with DLPack, anything with the buffer protocol.
 #pragma once
 
-#include <dlpack/dlpack.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
-#include <memory>
-#include <string>
-
+#include "borrowed_tensor.h"
 #include "nexttoken/views.h"
 
 namespace nexttoken {
@@ -16,33 +13,31 @@ namespace nexttoken {
 // shape before they prepare parameters.
 class LogitsArray {
  public:
-  // [vocab] or [batch, vocab]; float32, float16 or bfloat16; any strides that are multiples of the item; host memory.
-  // Raises ParameterTypeError or ParameterError naming what was expected and what came.
-  explicit LogitsArray(pybind11::handle source);
+  // [vocab] or [batch, vocab]; float32, float16 or bfloat16; any strides that are multiples of the item. Raises
+  // ParameterTypeError or ParameterError naming what was expected and what came.
+  LogitsArray(pybind11::handle source, Memory accepted);
 
+  // Wherever it lies.
   const LogitsView& view() const { return view_; }
+  // Raises ParameterTypeError for device memory.
+  const LogitsView& host_view() const;
   bool is_one_row() const { return is_one_row_; }
+  const DLDevice& device() const { return device_; }
+  const BorrowedTensor& tensor() const { return tensor_; }
 
  private:
   bool TakeNumpy(pybind11::handle source);
-  bool TakeExchange(pybind11::handle source);
-  bool TakeDlpack(pybind11::handle given);
   bool TakeBuffer(pybind11::handle source);
   // Strides in units of `stride_bytes` bytes.
   void SetShape(const void* data, DType dtype, int64_t dimensions, const int64_t* shape, const int64_t* strides,
                 int64_t stride_bytes);
   void SetTensor(const DLTensor& tensor);
-  // Owns `managed` whatever comes.
-  void TakeManaged(DLManagedTensorVersioned* managed);
 
   LogitsView view_{};
   bool is_one_row_ = false;
-  pybind11::object owner_;                                           // a NumPy array, a torch storage or a buffer
-  std::unique_ptr<void, void (*)(void*)> dlpack_{nullptr, nullptr};  // calls the producer's deleter
+  DLDevice device_{kDLCPU, 0};
+  BorrowedTensor tensor_;
+  pybind11::object owner_;  // a NumPy array or a buffer
 };
-
-// Raise an exception of nexttoken.exceptions.
-[[noreturn]] void RaiseParameterError(const std::string& message);
-[[noreturn]] void RaiseParameterTypeError(const std::string& message);
 
 }  // namespace nexttoken

@@ -1,34 +1,16 @@
 // The parameters of a batch as Python hands them over: shared by the bindings that run rows.
 #pragma once
 
-#include <pybind11/numpy.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <vector>
 
 #include "float_environment.h"
+#include "host_lists.h"
 #include "nexttoken/sample.h"
 
 namespace nexttoken {
-
-template <class T>
-using Array = pybind11::array_t<T, pybind11::array::c_style | pybind11::array::forcecast>;
-
-// One value for all rows (size 1) or one per row.
-template <class T>
-T At(const Array<T>& values, int64_t row) {
-  return values.data()[values.size() == 1 ? 0 : row];
-}
-
-// Lists of different lengths, one after the other: list i is values[offsets[i], offsets[i + 1]). One list serves all
-// rows.
-struct Lists {
-  int64_t Begin(int64_t row) const { return offsets.data()[offsets.size() == 2 ? 0 : row]; }
-  int64_t End(int64_t row) const { return offsets.data()[offsets.size() == 2 ? 1 : row + 1]; }
-  Array<int64_t> offsets;
-};
 
 // The parameters of a batch, prepared once: checked in Python (params.py), rounded here, under the contract's float
 // environment. Immutable, so several threads may sample with one.
@@ -51,8 +33,8 @@ class BatchParams {
     for (pybind11::ssize_t i = 0; i < bias_values.size(); ++i) {
       bias_values_.push_back(static_cast<float>(bias_values.data()[i]));
     }
-    const Lists prompts{prompt_offsets};
-    const Lists outputs{output_offsets};
+    const HostLists prompts{prompt_offsets};
+    const HostLists outputs{output_offsets};
     for (int64_t row = 0; row < batch_size; ++row) {
       RowParams p;
       p.temperature = static_cast<float>(At(temperature, row));
@@ -70,13 +52,7 @@ class BatchParams {
       rows_.push_back(p);
       steps_.push_back(At(step, row));
       histories_.emplace_back();
-      if (!p.HasPenalties()) continue;
-      for (int64_t i = prompts.Begin(row); i < prompts.End(row); ++i) {
-        histories_.back().AddPrompt(prompt_tokens.data()[i]);
-      }
-      for (int64_t i = outputs.Begin(row); i < outputs.End(row); ++i) {
-        histories_.back().AddOutput(output_tokens.data()[i]);
-      }
+      if (p.HasPenalties()) Count(row, prompts, prompt_tokens, outputs, output_tokens, &histories_.back());
     }
   }
 
@@ -107,7 +83,7 @@ class BatchParams {
   std::vector<RowParams> rows_;
   std::vector<uint64_t> steps_;
   std::vector<History> histories_;
-  Lists bias_offsets_;
+  HostLists bias_offsets_;
   std::vector<int32_t> bias_tokens_;
   std::vector<float> bias_values_;
   std::optional<Array<int32_t>> token_bitmask_;

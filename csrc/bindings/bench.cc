@@ -11,6 +11,7 @@
 #include "arrays.h"
 #include "batch_params.h"
 #include "bindings.h"
+#include "errors.h"
 
 namespace py = pybind11;
 
@@ -45,7 +46,7 @@ struct RowScratch {
 using TimesTuple = py::typing::Tuple<py::array_t<uint64_t>, py::array_t<int32_t>, py::int_>;
 
 TimesTuple TimeRowsOf(const LogitsArray& logits, const BatchParams& params, bool sweep) {
-  const LogitsView& view = logits.view();
+  const LogitsView& view = logits.host_view();
   if (params.batch_size() != view.batch_size) {
     RaiseParameterError("params must be prepared for " + std::to_string(view.batch_size) + " rows, got " +
                         std::to_string(params.batch_size()));
@@ -79,10 +80,10 @@ TimesTuple TimeRowsOf(const LogitsArray& logits, const BatchParams& params, bool
 }
 
 py::array_t<uint64_t> TimeOnePassMaxOf(const LogitsArray& logits, bool sweep) {
-  py::array_t<uint64_t> times(logits.view().batch_size);
+  py::array_t<uint64_t> times(logits.host_view().batch_size);
   uint64_t* const out = times.mutable_data();
   const py::gil_scoped_release released;
-  TimeOnePassMax(logits.view(), sweep, out);
+  TimeOnePassMax(logits.host_view(), sweep, out);
   return times;
 }
 

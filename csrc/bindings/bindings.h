@@ -6,6 +6,7 @@
 
 namespace nexttoken {
 
+void BindArrays(pybind11::module_& module);
 void BindBench(pybind11::module_& module);
 void BindSample(pybind11::module_& module);
 void BindSampler(pybind11::module_& module);

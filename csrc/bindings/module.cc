@@ -4,8 +4,8 @@
 
 #include <stdexcept>
 
-#include "arrays.h"
 #include "bindings.h"
+#include "errors.h"
 #include "targets.h"
 #include "thread_pool.h"
 
@@ -26,7 +26,6 @@ py::typing::Dict<py::str, py::object> BuildInfo() {
   info["targets"] = RunnableTargets();
   info["active_target"] = ActiveTarget();
   info["num_threads"] = NumThreads();
-  info["cuda"] = false;
   return py::typing::Dict<py::str, py::object>(info);
 }
 
@@ -55,6 +54,7 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
   module.def("set_num_threads", &SetNumThreads, py::arg("threads"));
   module.def("num_threads", &NumThreads);
   module.def("build_info", &BuildInfo);
+  BindArrays(module);
   BindSample(module);
   BindSampler(module);
   BindText(module);

@@ -9,6 +9,7 @@
 #include "arrays.h"
 #include "batch_params.h"
 #include "bindings.h"
+#include "errors.h"
 #include "nexttoken/sample.h"
 
 namespace py = pybind11;
@@ -31,7 +32,7 @@ using SampleTuple = py::typing::Tuple<py::array_t<int32_t>, py::array_t<int32_t>
                                       py::array_t<int32_t>, py::array_t<float>>;
 
 SampleTuple Sample(const LogitsArray& logits, const BatchParams& params) {
-  const LogitsView& view = logits.view();
+  const LogitsView& view = logits.host_view();
   const int64_t batch = view.batch_size;
   const int64_t n = params.n();
   const int64_t top = std::max(0, params.logprobs());
@@ -60,7 +61,7 @@ SampleTuple Sample(const LogitsArray& logits, const BatchParams& params) {
 using DistributionTuple = py::typing::Tuple<py::array_t<uint64_t>, py::array_t<uint64_t>, py::array_t<int32_t>>;
 
 DistributionTuple Distribution(const LogitsArray& logits, const BatchParams& params) {
-  const LogitsView& view = logits.view();
+  const LogitsView& view = logits.host_view();
   py::array_t<uint64_t> weights({view.batch_size, view.vocab_size});
   py::array_t<uint64_t> mass(view.batch_size);
   py::array_t<int32_t> status(view.batch_size);
@@ -78,11 +79,6 @@ DistributionTuple Distribution(const LogitsArray& logits, const BatchParams& par
 }  // namespace
 
 void BindSample(py::module_& module) {
-  py::class_<LogitsArray>(module, "Logits", "A borrowed view of a caller's logits: [batch_size, vocab_size].")
-      .def(py::init<py::handle>(), py::arg("logits"))
-      .def_property_readonly("batch_size", [](const LogitsArray& l) { return l.view().batch_size; })
-      .def_property_readonly("vocab_size", [](const LogitsArray& l) { return l.view().vocab_size; })
-      .def_property_readonly("is_one_row", &LogitsArray::is_one_row);
   py::class_<BatchParams>(module, "BatchParams", "The checked parameters of a batch, prepared for the kernels.")
       .def(py::init<const Array<double>&, const Array<double>&, const Array<int64_t>&, const Array<double>&,
                     const Array<double>&, const Array<double>&, const Array<double>&, const Array<uint64_t>&,

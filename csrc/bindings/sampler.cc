@@ -12,6 +12,7 @@
 
 #include "arrays.h"
 #include "bindings.h"
+#include "errors.h"
 #include "float_environment.h"
 
 namespace py = pybind11;
@@ -167,7 +168,7 @@ StepTuple ToTuple(const StepOutput& output, bool has_text) {
 StepTuple Step(Sampler& sampler, py::handle logits, py::handle rows, py::handle lines,
                const std::optional<py::array_t<int32_t, py::array::c_style>>& bitmask) {
   BorrowedMemory memory;
-  const LogitsArray array(logits);
+  const LogitsArray array(logits, Memory::kHost);
   StepInput input;
   input.logits = array.view();
   if (!rows.is_none()) {

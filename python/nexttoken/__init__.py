@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from nexttoken import _core
-from nexttoken.exceptions import MissingExtraError, NextTokenError, ParameterError, ParameterTypeError
+from nexttoken.exceptions import DeviceError, MissingExtraError, NextTokenError, ParameterError, ParameterTypeError
 from nexttoken.ops import Distribution, SampleResult, Status, distribution, sample
 from nexttoken.params import SamplingParams, is_integer, shown
 from nexttoken.sampler import Sampler, StepResult
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __version__: str = _core.build_info()["version"]
 
 __all__ = [
+    "DeviceError",
     "Distribution",
     "MissingExtraError",
     "NextTokenError",
@@ -55,7 +57,7 @@ def set_num_threads(k: int) -> None:
 
 def build_info() -> dict[str, Any]:
     """Version, compiler, CPU targets and the one in use, threads, and whether CUDA kernels are in this build."""
-    return _core.build_info()
+    return {**_core.build_info(), "cuda": importlib.util.find_spec("nexttoken._cuda") is not None}
 
 
 def __getattr__(name: str) -> Any:

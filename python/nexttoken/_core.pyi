@@ -6,21 +6,58 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['BatchParams', 'Logits', 'Request', 'Sampler', 'StopAutomaton', 'TextStream', 'active_target', 'build_info', 'distribution', 'num_threads', 'sample', 'set_num_threads', 'set_target', 'targets', 'time_one_pass_max', 'time_rows']
+__all__: list[str] = ['BatchParams', 'DeviceArray', 'Logits', 'Request', 'Sampler', 'StopAutomaton', 'TextStream', 'active_target', 'build_info', 'distribution', 'num_threads', 'sample', 'set_num_threads', 'set_target', 'targets', 'time_one_pass_max', 'time_rows']
 class Logits:
     """
     A borrowed view of a caller's logits: [batch_size, vocab_size].
     """
     def __init__(self, logits: typing.Any) -> None:
         ...
+    def current_stream(self) -> int | None:
+        """
+        The stream their library queues work on now; None where it cannot be asked through DLPack.
+        """
     @property
     def batch_size(self) -> int:
         ...
     @property
+    def cuda_device(self) -> int | None:
+        """
+        The CUDA device that holds them, or None in host memory.
+        """
+    @property
     def is_one_row(self) -> bool:
         ...
     @property
+    def layout(self) -> tuple[int, int, int, int, int, int]:
+        """
+        address, batch_size, vocab_size, row_stride, element_stride, dtype
+        """
+    @property
     def vocab_size(self) -> int:
+        ...
+class DeviceArray:
+    """
+    Where a parameter's array in device memory lies. Nothing is read.
+    """
+    def __init__(self, name: str, source: typing.Any, stream: typing.SupportsInt | typing.SupportsIndex | None) -> None:
+        """
+        stream: made to wait for the producer's; None orders nothing.
+        """
+    @property
+    def address(self) -> int:
+        ...
+    @property
+    def device(self) -> int:
+        ...
+    @property
+    def dtype(self) -> str:
+        ...
+    @property
+    def shape(self) -> tuple[int, ...]:
+        ...
+    @property
+    def strides(self) -> tuple[int, ...]:
         ...
 class BatchParams:
     """

@@ -6,6 +6,7 @@
     ├── ParameterError (ValueError)      a parameter outside its range, or of no use here
     ├── ParameterTypeError (TypeError)   a parameter of the wrong type
     ├── MissingExtraError (ImportError)  an optional part is not installed; the message says what to install
+    ├── DeviceError (RuntimeError)       no CUDA device or no kernels for it, or one that failed
     ├── ModelFileError (OSError)         a model directory lacks a file, or a file is not what it should be
     ├── GenerationError (RuntimeError)   a request that had begun cannot be finished
     ├── BenchmarkError (RuntimeError)    a benchmark whose result is wrong, or that cannot be run here
@@ -47,6 +48,10 @@ class MissingExtraError(NextTokenError, ImportError):
         super().__init__(f"this needs the package {package!r}: pip install 'nexttoken[{extra}]'")
         self.package = package
         self.extra = extra
+
+
+class DeviceError(NextTokenError, RuntimeError):
+    """There is no CUDA device, this build has no kernels for one, or what was queued on one failed."""
 
 
 class ModelFileError(NextTokenError, OSError):

@@ -13,10 +13,8 @@ import numpy.typing as npt
 
 from nexttoken import _core
 from nexttoken.exceptions import ParameterError
-from nexttoken.params import LogprobsMode, PenaltyScope, at_row, check_choice, check_number
-from nexttoken.per_row import bias_lists, bitmask, per_row, per_row_seeds, token_lists
-
-_NO_LOGPROBS = -1
+from nexttoken.params import LogprobsMode, PenaltyScope, shown
+from nexttoken.per_row import batch_arguments
 
 
 class Status(IntEnum):
@@ -25,13 +23,15 @@ class Status(IntEnum):
     OK = 0
     NAN_LOGITS = 1  # a NaN among its logits, masked or not, or made of them by bias and penalties (inf - inf)
     NO_TOKEN = 2  # every token at -inf
+    BAD_PARAMETER = 3  # a parameter in device memory, where it cannot be checked beforehand, is out of its range
 
 
 @dataclass(frozen=True, eq=False)
 class SampleResult:
     """What `sample` drew.
 
-    Arrays are NumPy's, or torch tensors where the logits were one. ``[batch]`` stands for ``[batch, n]`` where n > 1.
+    Arrays are NumPy's, or of the logits' library and on their device where that is torch, or CuPy. ``[batch]`` stands
+    for ``[batch, n]`` where n > 1.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class SampleResult:
     status : int32 ``[batch]``, whatever n is
         A `Status` per row.
     seed : uint64 ``[batch]``, whatever n is
-        The seed used for each row, given or fresh.
+        The seed used for each row, given or fresh. Seeds that were given in device memory come back as they were given.
     logprobs : float32 ``[batch]`` or None
         Natural log of the drawn tokens' probability; NaN where `status` is not OK.
     top_token_ids : int32 ``[batch, k]`` or None
@@ -78,10 +78,12 @@ class Distribution:
     @property
     def probs(self) -> Any:
         """float64 ``[batch, vocab]``: weights / mass; zeros where a row is bad."""
-        weights = np.asarray(self.weights).astype(np.float64)
-        mass = np.asarray(self.mass).astype(np.float64)
-        probs = weights / np.where(mass == 0, 1.0, mass)[:, None]
-        return _like(self.weights, probs)
+        if _is_torch(self.weights):  # whose operations do not know uint64: as int64 these are the same numbers
+            torch = sys.modules["torch"]
+            weights, mass = (array.view(torch.int64).to(torch.float64) for array in (self.weights, self.mass))
+        else:
+            weights, mass = self.weights.astype(np.float64), self.mass.astype(np.float64)
+        return weights / mass.clip(1)[:, None]
 
 
 def sample(
@@ -105,6 +107,7 @@ def sample(
     logprobs: int | None = None,
     logprobs_mode: LogprobsMode = "raw",
     penalty_scope: PenaltyScope = "output",
+    stream: Any = None,
 ) -> SampleResult:
     """Draw tokens from logits.
 
@@ -114,12 +117,12 @@ def sample(
     Parameters
     ----------
     logits : array ``[vocab]`` or ``[batch, vocab]``
-        float32, float16 or bfloat16 in host memory: NumPy, torch, anything with DLPack or the buffer protocol; any
-        strides. Not copied, not modified. A 1-D input is a batch of one.
+        float32, float16 or bfloat16. In host memory: NumPy, torch, anything with DLPack or the buffer protocol. On a
+        CUDA device: torch or CuPy. Any strides. Not copied, not modified. A 1-D input is a batch of one.
     temperature, top_p, top_k, min_p, presence_penalty, frequency_penalty, repetition_penalty
         As in `SamplingParams`; one value, or one per row.
     logit_bias : mapping of int to float, or one (or None) per row
-        Added first; -inf bans.
+        Added first; -inf bans. In host memory.
     token_bitmask : int32 ``[words]`` or ``[batch, words]``, words = ceil(vocab / 32)
         Bit i % 32 of word i // 32 is 1 where token i is allowed.
     prompt_token_ids, output_token_ids : sequence of int, or one per row
@@ -135,6 +138,9 @@ def sample(
         None: none. 0: of the drawn tokens. k <= 20: and of the k best.
     logprobs_mode, penalty_scope
         As in `SamplingParams`.
+    stream : int or object with ``cuda_stream``, ``ptr`` or ``__cuda_stream__``, optional
+        For logits on a CUDA device: where the work is queued, after what the logits' library has queued by now. None:
+        on that library's current stream. Whoever reads results elsewhere orders that themselves.
 
     Returns
     -------
@@ -144,6 +150,16 @@ def sample(
     ------
     ParameterError, ParameterTypeError
         Naming the parameter, what was expected, what came and at which row. Nothing was drawn then.
+    DeviceError
+        For logits on a CUDA device: this build has no kernels for it, or queueing the work failed.
+
+    Notes
+    -----
+    With logits on a CUDA device every number, `seed`, `sequence_index`, `step`, `token_bitmask` and the token ids may
+    lie there, too: float32 or float64, int32, int64 or uint64, of shape ``[]`` or ``[batch]``; the bitmask as above;
+    token ids int32 or int64 ``[length]`` or ``[batch, length]``, where -1 is no token. The call waits for nothing and
+    reads none of them back, so a value that is out of range gives its row ``Status.BAD_PARAMETER``. Within a graph
+    capture they are read anew by each replay, and what the host gave is part of the graph.
 
     Examples
     --------
@@ -156,6 +172,11 @@ def sample(
     """
     given = dict(locals())  # every parameter by its name: none can be left out
     view = _core.Logits(logits)
+    if view.cuda_device is not None:
+        from nexttoken import cuda
+
+        return SampleResult(**cuda.sample(logits, view, given))
+    _check_no_stream(stream)
     params, seeds = prepare(view, given)
     token_ids, status, logprob, top_token_ids, top_logprobs = _core.sample(view, params)
     if n == 1:
@@ -189,6 +210,7 @@ def distribution(
     logprobs: int | None = None,
     logprobs_mode: LogprobsMode = "raw",
     penalty_scope: PenaltyScope = "output",
+    stream: Any = None,
 ) -> Distribution:
     """The exact distribution that `sample` draws from, as integer weights.
 
@@ -202,7 +224,7 @@ def distribution(
 
     Raises
     ------
-    ParameterError, ParameterTypeError
+    ParameterError, ParameterTypeError, DeviceError
         As `sample`.
 
     Examples
@@ -213,54 +235,32 @@ def distribution(
     """
     given = dict(locals())
     view = _core.Logits(logits)
+    if view.cuda_device is not None:
+        from nexttoken import cuda
+
+        return Distribution(*cuda.distribution(logits, view, given))
+    _check_no_stream(stream)
     params, _ = prepare(view, given)
     return Distribution(*(_like(logits, array) for array in _core.distribution(view, params)))
 
 
-_NUMBERS = (
-    "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty",
-    "sequence_index", "step",
-)  # fmt: skip
-
-
 def prepare(view: _core.Logits, given: Mapping[str, Any]) -> tuple[_core.BatchParams, npt.NDArray[np.uint64]]:
     """Check the parameters of `sample`, given by name. Returns them as the core takes them, and the seeds."""
-    batch, vocab = view.batch_size, view.vocab_size
-    check_choice("logprobs_mode", given["logprobs_mode"], ("raw", "processed"))
-    check_choice("penalty_scope", given["penalty_scope"], ("output", "prompt_and_output"))
-    n = check_number("n", given["n"])
-    logprobs = given["logprobs"]
-    numbers = {name: per_row(name, given[name], batch) for name in _NUMBERS}
-    indices = numbers["sequence_index"]
-    if n - 1 + int(indices.max(initial=0)) >= 2**32:
-        where = at_row(int(indices.argmax()) if len(indices) > 1 else None)
-        raise ParameterError(f"sequence_index + n must be at most 2**32, got {int(indices.max())} + {n}{where}")
-    seeds = per_row_seeds(given["seed"], batch)
-    bias_tokens, bias_values, bias_offsets = bias_lists(given["logit_bias"], batch, vocab)
-    prompt_tokens, prompt_offsets = token_lists("prompt_token_ids", given["prompt_token_ids"], batch, vocab)
-    output_tokens, output_offsets = token_lists("output_token_ids", given["output_token_ids"], batch, vocab)
-    params = _core.BatchParams(
-        **numbers,
-        seed=seeds,
-        bias_tokens=bias_tokens,
-        bias_values=bias_values,
-        bias_offsets=bias_offsets,
-        prompt_tokens=prompt_tokens,
-        prompt_offsets=prompt_offsets,
-        output_tokens=output_tokens,
-        output_offsets=output_offsets,
-        token_bitmask=bitmask(given["token_bitmask"], batch, vocab),
-        penalize_prompt=given["penalty_scope"] == "prompt_and_output",
-        n=n,
-        logprobs=_NO_LOGPROBS if logprobs is None else check_number("logprobs", logprobs),
-        processed=given["logprobs_mode"] == "processed",
-        batch_size=batch,
-    )
-    return params, seeds
+    arguments = batch_arguments(given, view.batch_size, view.vocab_size)
+    return _core.BatchParams(**arguments, batch_size=view.batch_size), arguments["seed"]
+
+
+def _check_no_stream(stream: Any) -> None:
+    if stream is not None:
+        raise ParameterError(f"stream must be None for logits in host memory, got {shown(stream)}")
+
+
+def _is_torch(array: Any) -> bool:
+    return type(array).__module__.partition(".")[0] == "torch"
 
 
 def _like(logits: Any, array: npt.NDArray[Any]) -> Any:
     """`array` as a torch tensor (sharing memory) where the logits were one."""
-    if type(logits).__module__.partition(".")[0] == "torch":
+    if _is_torch(logits):
         return sys.modules["torch"].from_numpy(np.ascontiguousarray(array))
     return array

@@ -59,10 +59,26 @@ def at_row(row: int | None) -> str:
     return "" if row is None else f" at row {row}"
 
 
-def shown(value: object, limit: int = 80) -> str:
-    """A value as a message shows it: never long, and never an error of its own."""
+_ON_CUDA = (2, 13)  # DLPack: device memory, memory that both see
+
+
+def cuda_device(value: Any) -> str | None:
+    """Where an array in CUDA memory lies, as "cuda:0"; None for everything else. Nothing waits."""
+    ask = getattr(value, "__dlpack_device__", None)
+    if ask is None:
+        return "cuda" if hasattr(type(value), "__cuda_array_interface__") else None
     try:
-        text = repr(value)
+        kind, index = ask()
+    except Exception:  # a tensor that only stands for one; whoever reads it will say so
+        return None
+    return f"cuda:{index}" if kind in _ON_CUDA else None
+
+
+def shown(value: object, limit: int = 80) -> str:
+    """A value as a message shows it: never long, never an error of its own, and no device is waited for."""
+    try:
+        where = cuda_device(value)
+        text = f"{type(value).__name__} on {where}" if where else repr(value)
     except Exception:  # Python prints no integers of thousands of digits, and a caller's repr may do anything
         return f"{type(value).__name__} that cannot be shown"
     return text if len(text) <= limit else text[:limit] + "..."
@@ -70,6 +86,10 @@ def shown(value: object, limit: int = 80) -> str:
 
 def to_array(name: str, values: Any) -> npt.NDArray[Any]:
     """An object with ``__array__`` as NumPy's."""
+    if where := cuda_device(values):
+        raise ParameterTypeError(
+            f"{name} must be in host memory here, got {shown(values)} (a copy of your own, which waits for {where}, is)"
+        )
     try:
         array = np.asarray(values)
     except Exception as error:  # torch, for one, refuses what requires a gradient or has no type in NumPy

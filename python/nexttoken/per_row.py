@@ -16,6 +16,8 @@ from nexttoken.exceptions import ParameterError, ParameterTypeError
 from nexttoken.params import (
     RANGES,
     as_sequence,
+    at_row,
+    check_choice,
     check_logit_bias,
     check_number,
     check_seed,
@@ -24,7 +26,21 @@ from nexttoken.params import (
     to_array,
 )
 
-__all__ = ["bias_lists", "bitmask", "mask_array", "per_row", "per_row_seeds", "token_array", "token_lists"]
+__all__ = [
+    "batch_arguments",
+    "bias_lists",
+    "bitmask",
+    "check_bitmask_shape",
+    "check_rows",
+    "mask_array",
+    "per_row",
+    "per_row_seeds",
+    "token_array",
+    "token_lists",
+]
+
+_NO_TOKENS = np.empty(0, np.int32), np.zeros(2, np.int64)
+"""One empty list, which serves all rows, and its offsets."""
 
 
 def _rows_of(name: str, values: Any, batch: int) -> Sequence[Any] | npt.NDArray[Any] | None:
@@ -35,9 +51,14 @@ def _rows_of(name: str, values: Any, batch: int) -> Sequence[Any] | npt.NDArray[
             return None
     elif not isinstance(values, Sequence) or isinstance(values, (str, bytes)):
         return None
-    if len(values) != batch:
-        raise ParameterError(f"{name} must be one value or one per row ({batch}), got {len(values)}")
+    check_rows(name, len(values), batch)
     return values  # type: ignore[no-any-return]
+
+
+def check_rows(name: str, count: int, batch: int) -> None:
+    """Raise ParameterError unless there is one value per row."""
+    if count != batch:
+        raise ParameterError(f"{name} must be one value or one per row ({batch}), got {count}")
 
 
 def _one(name: str, values: Any) -> Any:
@@ -76,7 +97,9 @@ def bias_lists(
     values: Any, batch: int, vocab: int
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Tokens, biases, and the offsets of each row's; one row serves all."""
-    if values is None or isinstance(values, Mapping):
+    if values is None:
+        return _NO_TOKENS[0], np.empty(0, np.float64), _NO_TOKENS[1]
+    if isinstance(values, Mapping):
         rows = [check_logit_bias(values, vocab)]
     else:
         given = _rows_of("logit_bias", values, batch)
@@ -91,7 +114,7 @@ def bias_lists(
 def token_lists(name: str, values: Any, batch: int, vocab: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
     """Token ids and the offsets of each row's; one row serves all."""
     if values is None:
-        return np.empty(0, np.int32), _offsets([0])
+        return _NO_TOKENS
     values = as_sequence(name, values)
     if isinstance(values, np.ndarray):
         nested = values.ndim > 1
@@ -137,9 +160,14 @@ def bitmask(values: Any, batch: int, vocab: int) -> npt.NDArray[np.int32] | None
         return None
     mask = mask_array(values)
     words = (vocab + 31) // 32
-    if mask.shape not in ((words,), (batch, words)):
-        raise ParameterError(f"token_bitmask must have the shape ({words},) or ({batch}, {words}), got {mask.shape}")
+    check_bitmask_shape(mask.shape, batch, words)
     return np.ascontiguousarray(np.atleast_2d(mask))
+
+
+def check_bitmask_shape(shape: tuple[int, ...], batch: int, words: int) -> None:
+    """Raise ParameterError unless there is one row of words, or one per row."""
+    if shape not in ((words,), (batch, words)):
+        raise ParameterError(f"token_bitmask must have the shape ({words},) or ({batch}, {words}), got {shape}")
 
 
 def mask_array(values: Any) -> npt.NDArray[np.int32]:
@@ -148,3 +176,41 @@ def mask_array(values: Any) -> npt.NDArray[np.int32]:
     if mask.dtype != np.int32:
         raise ParameterTypeError(f"token_bitmask must be int32, got {mask.dtype}")
     return mask
+
+
+_NUMBERS = (
+    "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty",
+    "sequence_index", "step",
+)  # fmt: skip
+_NO_LOGPROBS = -1
+
+
+def batch_arguments(given: Mapping[str, Any], batch: int, vocab: int) -> dict[str, Any]:
+    """The parameters of `sample`, given by name, checked: as the compiled core takes them, by its names."""
+    check_choice("logprobs_mode", given["logprobs_mode"], ("raw", "processed"))
+    check_choice("penalty_scope", given["penalty_scope"], ("output", "prompt_and_output"))
+    n = check_number("n", given["n"])
+    logprobs = given["logprobs"]
+    arguments: dict[str, Any] = {name: per_row(name, given[name], batch) for name in _NUMBERS}
+    indices = arguments["sequence_index"]
+    if n - 1 + int(indices.max(initial=0)) >= 2**32:
+        where = at_row(int(indices.argmax()) if len(indices) > 1 else None)
+        raise ParameterError(f"sequence_index + n must be at most 2**32, got {int(indices.max())} + {n}{where}")
+    arguments["seed"] = per_row_seeds(given["seed"], batch)
+    bias_tokens, bias_values, bias_offsets = bias_lists(given["logit_bias"], batch, vocab)
+    prompt_tokens, prompt_offsets = token_lists("prompt_token_ids", given["prompt_token_ids"], batch, vocab)
+    output_tokens, output_offsets = token_lists("output_token_ids", given["output_token_ids"], batch, vocab)
+    return arguments | {
+        "bias_tokens": bias_tokens,
+        "bias_values": bias_values,
+        "bias_offsets": bias_offsets,
+        "prompt_tokens": prompt_tokens,
+        "prompt_offsets": prompt_offsets,
+        "output_tokens": output_tokens,
+        "output_offsets": output_offsets,
+        "token_bitmask": bitmask(given["token_bitmask"], batch, vocab),
+        "penalize_prompt": given["penalty_scope"] == "prompt_and_output",
+        "n": n,
+        "logprobs": _NO_LOGPROBS if logprobs is None else check_number("logprobs", logprobs),
+        "processed": given["logprobs_mode"] == "processed",
+    }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-FLOAT, BFLOAT, INT = 2, 4, 0
-CPU, CUDA, CUDA_HOST = 1, 2, 3
+FLOAT, BFLOAT, INT, UINT = 2, 4, 0, 1
+CPU, CUDA, CUDA_HOST, ROCM, CUDA_MANAGED = 1, 2, 3, 10, 13
 
 
 class _Tensor(ctypes.Structure):
@@ -64,15 +65,18 @@ class Producer:
         lanes: int = 1,
         byte_offset: int = 0,
         device: int = CPU,
+        device_id: int = 0,
         version: tuple[int, int] | None = (1, 0),
     ) -> None:
         self.device = device
+        self.device_id = device_id
+        self.streams: list[int | None] = []  # what each export was told, "nothing" left out
         self.version = version
         self.memory = memory
         self.lent = self.given_back = 0
         self._shape = (ctypes.c_int64 * max(len(shape), 1))(*shape)
         self._strides = None if strides is None else (ctypes.c_int64 * max(len(strides), 1))(*strides)
-        tensor = _Tensor(memory.ctypes.data, device, 0, len(shape), code, bits or 8 * memory.itemsize, lanes)
+        tensor = _Tensor(memory.ctypes.data, device, device_id, len(shape), code, bits or 8 * memory.itemsize, lanes)
         tensor.shape = ctypes.cast(self._shape, ctypes.POINTER(ctypes.c_int64))
         if self._strides is not None:
             tensor.strides = ctypes.cast(self._strides, ctypes.POINTER(ctypes.c_int64))
@@ -93,9 +97,11 @@ class Producer:
         return _new_capsule(ctypes.addressof(self._managed), name, None)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return self.device, 0
+        return self.device, self.device_id
 
-    def __dlpack__(self, *, max_version: tuple[int, int] | None = None) -> object:
+    def __dlpack__(self, *, max_version: tuple[int, int] | None = None, **told: int | None) -> object:
+        assert set(told) <= {"stream"}
+        self.streams += told.values()
         return self._capsule()
 
 
@@ -132,8 +138,16 @@ class _ExchangeAPI(ctypes.Structure):
     ]
 
 
-def exchanging(*, major: int = 1, exports: bool = True, fails: bool = False) -> type[Producer]:
-    """A producer with DLPack's table of C functions on its type; `exchanged` counts how often that was asked."""
+_STREAM = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_int32, ctypes.POINTER(ctypes.c_void_p))
+
+
+def exchanging(
+    *, major: int = 1, exports: bool = True, fails: bool = False, current_stream: Callable[[int], int] | None = None
+) -> type[Producer]:
+    """A producer with DLPack's table of C functions on its type; `exchanged` counts how often that was asked.
+
+    `current_stream` maps a device to the stream that its work is queued on.
+    """
 
     @_EXPORT
     def export(source: int, out: Any) -> int:
@@ -145,12 +159,19 @@ def exchanging(*, major: int = 1, exports: bool = True, fails: bool = False) -> 
         out[0] = ctypes.addressof(producer._managed)
         return 0
 
+    @_STREAM
+    def stream(kind: int, device: int, out: Any) -> int:
+        assert current_stream is not None
+        out[0] = current_stream(device)
+        return 0
+
     address = ctypes.cast(export, ctypes.c_void_p).value if exports else None
-    api = _ExchangeAPI(major, 3, None, None, address, None, None, None)
+    asked = ctypes.cast(stream, ctypes.c_void_p).value if current_stream else None
+    api = _ExchangeAPI(major, 3, None, None, address, None, None, asked)
 
     class Exchanging(Producer):
         exchanged = 0
-        keep = (export, api)
+        keep = (export, stream, api)
         __dlpack_c_exchange_api__ = _new_capsule(ctypes.addressof(api), _NAME, None)
 
     kind = Exchanging

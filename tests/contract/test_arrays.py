@@ -16,7 +16,7 @@ import pytest
 
 import nexttoken
 from contract import dlpack
-from contract.dlpack import BFLOAT, CUDA, CUDA_HOST, INT, OldProducer, Producer
+from contract.dlpack import BFLOAT, CUDA, CUDA_HOST, CUDA_MANAGED, INT, ROCM, OldProducer, Producer
 from nexttoken import ParameterError, ParameterTypeError, _core, ops
 
 ROWS, V = 3, 50
@@ -103,10 +103,9 @@ def test_a_tensor_without_memory_is_refused(kind: type[Producer]) -> None:
     assert producer.given_back == producer.lent
 
 
-@pytest.mark.parametrize("device", [CUDA, 10])
-def test_device_memory_is_refused_by_the_c_functions_too(device: int) -> None:
-    producer = dlpack.exchanging()(np.zeros(V, np.float32), (V,), device=device)
-    with pytest.raises(ParameterTypeError, match=f"^logits must be in host memory.*, got DLPack device type {device}$"):
+def test_other_devices_are_refused_by_the_c_functions_too() -> None:
+    producer = dlpack.exchanging()(np.zeros(V, np.float32), (V,), device=ROCM)
+    with pytest.raises(ParameterTypeError, match=r"^logits must be in host or CUDA memory, got DLPack device type 10$"):
         nexttoken.sample(producer)
     assert producer.lent == producer.given_back
 
@@ -150,12 +149,41 @@ def test_refused_parameters_give_logits_back() -> None:
     assert producer.given_back == 1
 
 
-@pytest.mark.parametrize("device", [CUDA, 10, 13])
-def test_memory_of_a_device_is_not_touched(device: int) -> None:
-    producer = Producer(np.zeros(V, np.float32), (V,), device=device)
-    with pytest.raises(ParameterTypeError, match=f"^logits must be in host memory.*, got DLPack device type {device}$"):
+def test_memory_of_other_devices_is_not_touched() -> None:
+    producer = Producer(np.zeros(V, np.float32), (V,), device=ROCM)
+    with pytest.raises(ParameterTypeError, match=r"^logits must be in host or CUDA memory, got DLPack device type 10$"):
         nexttoken.sample(producer)
     assert producer.lent == 0
+
+
+@pytest.mark.parametrize("device", [CUDA, CUDA_MANAGED, ROCM])
+def test_a_sampler_takes_host_memory(device: int) -> None:
+    sampler = nexttoken.Sampler(V)
+    sampler.add()
+    for kind in (Producer, dlpack.exchanging()):
+        producer = kind(np.zeros(V, np.float32), (V,), device=device)
+        with pytest.raises(
+            ParameterTypeError, match=f"^logits must be in host memory, got DLPack device type {device}$"
+        ):
+            sampler.step(producer)
+        assert producer.lent == producer.given_back
+
+
+@pytest.mark.parametrize("device", [CUDA, CUDA_MANAGED])
+def test_a_view_of_device_memory_says_so(device: int) -> None:
+    for kind in (Producer, dlpack.exchanging()):
+        producer = kind(np.zeros((2, V), np.float32), (2, V), (V, 1), device=device, device_id=3)
+        view = _core.Logits(producer)
+        assert (view.cuda_device, view.batch_size, view.vocab_size) == (3, 2, V)
+        assert view.layout == (producer.memory.ctypes.data, 2, V, V, 1, 0)
+        given = {name: one.default for name, one in inspect.signature(nexttoken.sample).parameters.items()}
+        params, _ = ops.prepare(view, given)
+        for function in (_core.sample, _core.distribution):
+            with pytest.raises(ParameterTypeError, match=r"^logits must be in host memory, got cuda:3$"):
+                function(view, params)
+    assert _core.Logits(np.zeros(V, np.float32)).cuda_device is None
+    with pytest.raises(ParameterError, match=r"^logits in CUDA memory must begin at a multiple of the item size"):
+        _core.Logits(Producer(np.zeros(V, np.float32), (V - 1,), device=device, byte_offset=2))
 
 
 @pytest.mark.parametrize("kind", [Producer, dlpack.exchanging()])

@@ -82,10 +82,10 @@ print(len(sampler.active_rows), sampler.fork(row, 2))
     assert run_with_little_memory(code) == "refused\n1 [1, 2]\n"
 
 
-def test_device_memory_is_refused_also_from_a_producer_that_cannot_be_asked() -> None:
+def test_other_devices_are_refused_also_from_a_producer_that_cannot_be_asked() -> None:
     producer = OldProducer(np.zeros(V, np.float32), (V,))
-    producer._managed.tensor.device_type = 2
-    with pytest.raises(ParameterTypeError, match=r"^logits must be in host memory in this build, got .* type 2$"):
+    producer._managed.tensor.device_type = 10
+    with pytest.raises(ParameterTypeError, match=r"^logits must be in host or CUDA memory, got .* type 10$"):
         nexttoken.sample(producer)
 
 
