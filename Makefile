@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install -q -c constra
 
 CORE := pyproject.toml constraints.txt CMakeLists.txt $(wildcard cmake/* benchmarks/floor/*) $(shell find csrc -type f)
 # C++ of ours, without vendored headers.
-CXX_OURS = $(shell find csrc tests/cpp tests/cuda benchmarks -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.c' | grep -v third_party)
+CXX_OURS = $(shell find csrc tests/cpp tests/cuda benchmarks -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh' -o -name '*.c' | grep -v third_party)
 
 .PHONY: run test test-all test-slow test-cpp test-cuda lint format stubs bench bench-results bench-docs bench-parts golden model build-cuda gpu-check-parity gpu-check-sanitize gpu-check-bench clean help
 

@@ -42,7 +42,8 @@ if(_build_cuda)
   enable_language(CUDA)
   find_package(CUDAToolkit REQUIRED)
 
-  # The arithmetic of the contract: nothing contracted, nothing flushed, division exact. As NVCC_FLAGS in the Makefile.
+  # The arithmetic of the contract: nothing contracted, nothing flushed, division exact. As FLAGS in
+  # tests/cuda/kernel_resources.py.
   file(GLOB _kernels CONFIGURE_DEPENDS csrc/cuda/*.cu)
   add_library(nexttoken_cuda OBJECT ${_kernels})
   target_compile_options(nexttoken_cuda PRIVATE --fmad=false -ftz=false -prec-div=true -prec-sqrt=true

@@ -152,7 +152,10 @@ __device__ inline Row OpenRow(const BatchInput& input, const CountedHistory& cou
   RowParams& p = row.params;
   const auto real = [&](const Reals& reals, Parameter parameter, double low, double high) {
     const double value = RealOf(reals, bits[parameter]);
-    row.is_bad |= !(value >= low && value <= high);
+    // A float32 is held against the limits' float32: 1e30 there is a little above 1e30.
+    const bool is_float32 = reals.data && !reals.is_float64;
+    row.is_bad |= !(value >= (is_float32 ? static_cast<float>(low) : low) &&
+                    value <= (is_float32 ? static_cast<float>(high) : high));
     return value;
   };
   constexpr double kFloatMax = 0x1.fffffep127;

@@ -22,8 +22,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-# Frames are those of functions that planning and the last stage call: a row at a time, by one block. What looks at every
-# logit has none.
+# Frames are those of functions that planning and the last stage call, by one block for a row. What looks at every logit
+# has none.
 STACK_FRAMES: dict[str, int] = {"SampleOnChip": 384, "WeighTiles": 384, "PlanRows": 96}
 """Kernels that may have a stack frame: their names without template arguments, and at most how many bytes."""
 

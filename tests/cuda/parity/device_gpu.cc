@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "device.h"
+#include "nexttoken/device_runtime.h"
 
 namespace nexttoken::parity {
 namespace {
@@ -36,12 +37,6 @@ size_t RoundedUp(size_t bytes) {
   return size;
 }
 
-int Attribute(cudaDeviceAttr attribute) {
-  int value = 0;
-  RequireSuccess(cudaDeviceGetAttribute(&value, attribute, 0), "cudaDeviceGetAttribute");
-  return value;
-}
-
 }  // namespace
 
 bool DeviceMemory::exact = false;
@@ -59,10 +54,7 @@ std::string Device::Name() {
 
 DeviceLimits Device::Limits() {
   DeviceLimits limits;
-  limits.compute_capability =
-      Attribute(cudaDevAttrComputeCapabilityMajor) * 10 + Attribute(cudaDevAttrComputeCapabilityMinor);
-  limits.multiprocessors = Attribute(cudaDevAttrMultiProcessorCount);
-  limits.shared_memory_bytes = Attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+  RequireSuccess(ReadDeviceLimits(0, &limits), "ReadDeviceLimits");
   return limits;
 }
 
