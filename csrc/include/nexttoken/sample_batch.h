@@ -18,7 +18,8 @@
 
 namespace nexttoken {
 
-// A real number per row. Device values may be float32 or float64; temperature and penalties are rounded to float32.
+// A real number per row. Device values may be float32 or float64; temperature and penalties are rounded to float32. A
+// float32 is in range where it is within the range's ends as float32.
 struct Reals {
   const void* data = nullptr;  // device memory; null: `value` for all rows
   int64_t stride = 0;          // elements from one row's to the next; 0: one for all rows

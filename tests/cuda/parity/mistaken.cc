@@ -77,6 +77,7 @@ bool ReadParameters(const BatchInput& input, int64_t row, RowInput* in) {
   bool is_bad = false;
   const auto real = [&](const Reals& reals, double low, double high) {
     const double value = RealAt(reals, row);
+    if (reals.data && !reals.is_float64) low = static_cast<float>(low), high = static_cast<float>(high);
     if (!(value >= low && value <= high)) is_bad = true;
     return value;
   };
