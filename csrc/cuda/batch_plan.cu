@@ -40,7 +40,8 @@ RowLayout LayOutBatch(int64_t vocab_size, const BatchPlan& plan) {
       layout.samples_per_chunk *= 2;
     }
   }
-  layout.list_capacity = plan.tiles * layout.tile_list_capacity;
+  // A guess of a cut in the middle of a flat row leaves a tenth of it.
+  layout.list_capacity = std::max(plan.tiles * layout.tile_list_capacity, layout.chunks * (kChunk / 8));
   RowMemory unused;
   layout.bytes = LayOutRow(layout, nullptr, &unused);
   return layout;

@@ -1,8 +1,8 @@
 // Where the logit of a row's cut probably lies: an estimate that saves work and never decides anything.
 //
-// A token counts once if it is the largest of its chunk, exactly; for all others stands the sample. Both are counted in
-// bins between the row's maximum and the lowest of them. finish_row.cuh checks the outcome exactly, and looks at the
-// whole row where it missed.
+// A token counts once, exactly, if it is the largest of its chunk or in a hot one; for all others stands the sample.
+// Both are counted in bins between the row's maximum and the lowest of them. finish_row.cuh checks the outcome exactly,
+// and looks at the whole row where it missed.
 #pragma once
 
 #include <cstdint>
@@ -22,20 +22,20 @@ constexpr float kDeviations = 3.0f;
 
 // Sums over bins from the top. Masses are in units of the largest weight, at the middle of each bin.
 struct BinSums {
-  float maxima_mass;
+  float exact_mass;
   float sampled_mass;
   float squares;
-  uint32_t maxima;
+  uint32_t exact;
   uint32_t sampled;
 
   __device__ BinSums operator+(const BinSums& other) const {
-    return {maxima_mass + other.maxima_mass, sampled_mass + other.sampled_mass, squares + other.squares,
-            maxima + other.maxima, sampled + other.sampled};
+    return {exact_mass + other.exact_mass, sampled_mass + other.sampled_mass, squares + other.squares,
+            exact + other.exact, sampled + other.sampled};
   }
 };
 
 struct BinnedSample {
-  uint32_t* maxima;   // [kBracketBins]
+  uint32_t* exact;    // [kBracketBins]
   uint32_t* sampled;  // [kBracketBins]
   float max;
   float width;
@@ -50,12 +50,12 @@ struct BinnedSample {
   __device__ float EdgeOf(int bin, float slack) const { return max - (static_cast<float>(bin) + slack) * width; }
 
   __device__ BinSums Sums(int bin, float scale) const {
-    const uint32_t in_maxima = maxima[bin];
+    const uint32_t in_exact = exact[bin];
     const uint32_t in_sample = sampled[bin];
-    if (in_maxima + in_sample == 0) return {};
+    if (in_exact + in_sample == 0) return {};
     const float weight = exp2f(-(static_cast<float>(bin) + 0.5f) * width * scale);
     const auto count = static_cast<float>(in_sample);
-    return {static_cast<float>(in_maxima) * weight, count * weight, count * weight * weight, in_maxima, in_sample};
+    return {static_cast<float>(in_exact) * weight, count * weight, count * weight * weight, in_exact, in_sample};
   }
 };
 
@@ -63,13 +63,18 @@ struct BinnedSample {
 __device__ inline void FillBins(const RowMemory& memory, const RowLayout& layout, float floor,
                                 const BinnedSample& bins) {
 #pragma unroll 1
-  for (int bin = Block::Rank(); bin < kBracketBins; bin += Block::Size()) bins.maxima[bin] = bins.sampled[bin] = 0;
+  for (int bin = Block::Rank(); bin < kBracketBins; bin += Block::Size()) bins.exact[bin] = bins.sampled[bin] = 0;
   Block::Sync();
   const auto add = [&](float z, uint32_t* counters) {
     if (z >= floor && z > kNegativeInfinity) atomicAdd(&counters[bins.BinOf(z)], 1u);
   };
   ForEachAhead<Block>(
-      layout.chunks, [&](int64_t i) { return memory.maxima[i]; }, [&](int64_t, float z) { add(z, bins.maxima); });
+      layout.chunks, [&](int64_t i) { return memory.maxima[i]; },
+      [&](int64_t i, float z) {
+        if (i != memory.reports[i % layout.tiles].hot_chunk) add(z, bins.exact);
+      });
+  ForEachAhead<Block>(
+      layout.tiles * kChunk, [&](int64_t i) { return memory.hot[i]; }, [&](int64_t, float z) { add(z, bins.exact); });
   ForEachAhead<Block>(
       layout.chunks * layout.samples_per_chunk, [&](int64_t i) { return memory.sample[i]; },
       [&](int64_t, float z) { add(z, bins.sampled); });
@@ -84,8 +89,8 @@ __device__ inline Bracket EstimateCut(BlockMemory* block, const RowLayout& layou
   uint32_t* counts = block->counts;
   const Bracket all = {floor, -kNegativeInfinity};
   BinnedSample bins;
-  bins.maxima = reinterpret_cast<uint32_t*>(block->work);
-  bins.sampled = bins.maxima + kBracketBins;
+  bins.exact = reinterpret_cast<uint32_t*>(block->work);
+  bins.sampled = bins.exact + kBracketBins;
   bins.max = weigh.max;
   bins.share = static_cast<float>(kChunk) / static_cast<float>(layout.samples_per_chunk);
   if (Block::Rank() == 0) {
@@ -105,13 +110,9 @@ __device__ inline Bracket EstimateCut(BlockMemory* block, const RowLayout& layou
   BinSums total;
   BinSums before = BlockRunningSum(mine, reinterpret_cast<BinSums*>(scratch), &total);
 
-  // The middle of a bin stands for its ends.
-  const float ratio = exp2f(0.5f * bins.width * weigh.scale);
-  const auto error = [&](float squares) { return kDeviations * bins.share * sqrtf(squares); };
-  const float most = ratio * (total.maxima_mass + bins.share * total.sampled_mass + error(total.squares));
-  const float least =
-      fmaxf(total.maxima_mass, total.maxima_mass + bins.share * total.sampled_mass - error(total.squares)) / ratio;
+  const auto top_p = static_cast<float>(row.params.top_p);
   const auto dropped = static_cast<float>(1.0 - row.params.top_p);
+  const float ratio = exp2f(0.5f * bins.width * weigh.scale);  // the middle of a bin stands for its ends
   const auto need = static_cast<float>(row.params.top_k);
   const float few = 0.75f * static_cast<float>(layout.list_capacity);
 #pragma unroll 1
@@ -120,18 +121,23 @@ __device__ inline Bracket EstimateCut(BlockMemory* block, const RowLayout& layou
     bool surely_below;  // the cut is above the edge
     bool surely_above;  // the cut is below the edge
     if (row.HasTopK()) {
-      const auto exact = static_cast<float>(before.maxima);
+      const auto exact = static_cast<float>(before.exact);
       const auto sampled = static_cast<float>(before.sampled);
       surely_below = exact >= need || exact + bins.share * (sampled - kDeviations * sqrtf(sampled + 1.0f)) >= need;
       surely_above = exact + bins.share * (sampled + kDeviations * sqrtf(sampled + 1.0f)) < need;
     } else {
-      const float tail =
-          (total.maxima_mass - before.maxima_mass) + bins.share * (total.sampled_mass - before.sampled_mass);
+      // The cut is where top_p of the mass below it equals 1 - top_p of the mass above: one difference, so that the
+      // errors of its parts are not added up.
+      const float below =
+          top_p * ((total.exact_mass - before.exact_mass) + bins.share * (total.sampled_mass - before.sampled_mass));
+      const float above = dropped * (before.exact_mass + bins.share * before.sampled_mass);
       // As if one more token of the edge's weight had been sampled, for where none was.
       const float one = exp2f(-static_cast<float>(bin) * bins.width * weigh.scale);
-      const float spread = error(fmaxf(total.squares - before.squares, 0.0f) + one * one);
-      surely_below = ratio * (tail + spread) <= dropped * least;
-      surely_above = (tail - spread) / ratio >= dropped * most;
+      const float squares = top_p * top_p * (fmaxf(total.squares - before.squares, 0.0f) + one * one) +
+                            dropped * dropped * before.squares;
+      const float error = kDeviations * bins.share * sqrtf(squares);
+      surely_below = ratio * below + error <= above / ratio;
+      surely_above = below / ratio - error >= ratio * above;
     }
     if (surely_below) atomicMin(&counts[0], static_cast<unsigned>(bin));
     if (surely_above) atomicMax(&counts[1], static_cast<unsigned>(bin));
@@ -147,7 +153,7 @@ __device__ inline Bracket EstimateCut(BlockMemory* block, const RowLayout& layou
   uint32_t listed = 0;
 #pragma unroll 1
   for (int bin = Block::Rank(); bin < lowest_edge; bin += Block::Size()) {
-    listed += bins.maxima[bin] + static_cast<uint32_t>(bins.share) * bins.sampled[bin];
+    listed += bins.exact[bin] + static_cast<uint32_t>(bins.share) * bins.sampled[bin];
   }
   const auto expected = static_cast<float>(BlockSum(listed, scratch));
   if (expected > few && above_edge > 0) bracket.above = bins.EdgeOf(above_edge, -0.01f);

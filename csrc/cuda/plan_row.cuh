@@ -71,6 +71,9 @@ __device__ __noinline__ inline void PlanRow(BlockMemory* block, const RowLayout&
   ForEachAhead<Block>(
       has_cut ? layout.chunks * layout.samples_per_chunk : 0, [&](int64_t i) { return memory.sample[i]; },
       [&](int64_t, float z) { look(z); });
+  ForEachAhead<Block>(
+      has_cut && layout.samples_per_chunk > 0 ? layout.tiles * kChunk : 0, [&](int64_t i) { return memory.hot[i]; },
+      [&](int64_t, float z) { look(z); });
   keys = BlockMax(keys, reinterpret_cast<TwoKeys*>(block->scratch));
   state.max = FloatOfKey(keys.first);
   bool has_nan = false;

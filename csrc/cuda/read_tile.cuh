@@ -109,16 +109,33 @@ __device__ inline void FindEditedMaxima(BlockMemory* block, const Tile& tile) {
   Block::Sync();
 }
 
+// The tile's chunk with the highest maximum, the first of equals; 0 of a tile without chunks. By one warp.
+__device__ inline int32_t HotChunk(const float* maxima, int32_t chunks) {
+  uint32_t highest = 0;
+  int32_t mine = 0;
+  for (int32_t k = Lane(); k < chunks; k += kWarpSize) {
+    const uint32_t key = OrderKey(maxima[k]);
+    if (key > highest) highest = key, mine = k;
+  }
+  const bool has_it = __reduce_max_sync(kAllLanes, highest) == highest;
+  return static_cast<int32_t>(__reduce_min_sync(kAllLanes, has_it ? static_cast<unsigned>(mine) : ~0u));
+}
+
 // Values that are not their chunk's largest, which counts in any case; another part of the chunk each time, because
-// positions in a real vocabulary are not all alike.
-__device__ inline void TakeSample(BlockMemory* block, const Tile& tile, int32_t per_chunk) {
+// positions in a real vocabulary are not all alike. Of the hot chunk all values count: where likely tokens have
+// neighbouring ids, as in a vocabulary sorted by frequency, a sample of it would say little.
+__device__ inline void TakeSample(BlockMemory* block, const Tile& tile, int32_t index, int32_t hot, int32_t per_chunk) {
 #pragma unroll 1
   for (int32_t i = Block::Rank(); i < tile.chunks * per_chunk; i += Block::Size()) {
     const int32_t k = i / per_chunk;
     const int32_t chunk = tile.Chunk(k);
     const int32_t place = (i % per_chunk * (kChunk / per_chunk) + chunk * 37) % kChunk;
     const float z = block->tile[k * kChunk + place];
-    block->memory.sample[chunk * per_chunk + i % per_chunk] = z == block->maxima[k] ? kNegativeInfinity : z;
+    const bool counts = k != hot && z != block->maxima[k];
+    block->memory.sample[chunk * per_chunk + i % per_chunk] = counts ? z : kNegativeInfinity;
+  }
+  for (int32_t i = Block::Rank(); i < kChunk; i += Block::Size()) {
+    block->memory.hot[index * kChunk + i] = tile.chunks > 0 ? block->tile[hot * kChunk + i] : kNegativeInfinity;
   }
 }
 
@@ -138,13 +155,14 @@ __device__ void ReadTile(BlockMemory* block, const RowLayout& layout, int32_t in
   for (int32_t k = Block::Rank(); k < tile.chunks; k += Block::Size()) {
     memory.maxima[tile.Chunk(k)] = block->maxima[k];
   }
+  const int32_t hot = HotChunk(block->maxima, tile.chunks);
   if (layout.samples_per_chunk > 0 && (row.HasTopK() || row.HasTopP())) {
-    TakeSample(block, tile, layout.samples_per_chunk);
+    TakeSample(block, tile, index, hot, layout.samples_per_chunk);
   }
   const bool has_nan = __syncthreads_or(witness.has_nan) != 0;
   const bool is_bad = __syncthreads_or(witness.is_bad) != 0;
   if (Block::Rank() == 0) {
-    memory.reports[index] = {has_nan, is_bad};
+    memory.reports[index] = {tile.Chunk(hot), has_nan, is_bad};
     if (index == 0) *memory.totals = {};
   }
 }

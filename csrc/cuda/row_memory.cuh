@@ -28,6 +28,7 @@ __device__ __forceinline__ int32_t TokenOfRank(uint64_t rank) {
 
 // What reading a tile found.
 struct TileReport {
+  int32_t hot_chunk;  // of the row: the one with the tile's highest logit
   bool has_nan;
   bool is_bad;  // a token id of an edit is out of range
 };
@@ -90,6 +91,7 @@ struct RowMemory {
   float* raw_sums;      // [chunks] of exponentials relative to those
   uint64_t* masses;     // [chunks] of what is at `above` and higher
   float* sample;        // [chunks * samples_per_chunk] values that are not their chunk's maximum, else -inf
+  float* hot;           // [tiles * kChunk] all values of each tile's hot chunk
   Entry* list;          // [list_capacity]
 };
 
@@ -109,6 +111,8 @@ __host__ __device__ inline int64_t LayOutRow(const RowLayout& layout, char* base
   memory->raw_sums = reinterpret_cast<float*>(take(layout.chunks * int64_t{sizeof(float)}));
   memory->masses = reinterpret_cast<uint64_t*>(take(layout.chunks * int64_t{sizeof(uint64_t)}));
   memory->sample = reinterpret_cast<float*>(take(layout.chunks * int64_t{sizeof(float)} * layout.samples_per_chunk));
+  memory->hot = reinterpret_cast<float*>(
+      take(layout.samples_per_chunk > 0 ? layout.tiles * int64_t{kChunk} * int64_t{sizeof(float)} : 0));
   memory->list = reinterpret_cast<Entry*>(take(layout.list_capacity * int64_t{sizeof(Entry)}));
   return used;
 }

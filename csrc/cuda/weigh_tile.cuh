@@ -8,23 +8,39 @@
 
 namespace nexttoken {
 
-// The block's part of the row's list, in shared memory until it is whole.
+// The row's list: a block's part goes to shared memory first, and what has no room there straight to the row's.
 struct TileList {
   Entry* entries;
-  uint32_t* count;  // more than the capacity: some are missing
+  uint32_t* count;  // more than the capacity: the others went to the row's list
   uint32_t capacity;
+  Entry* row_entries;
+  uint32_t* row_count;  // more than the capacity: some are missing
+  uint32_t row_capacity;
 
   // Those of the lane's values for which `listed` has a bit.
-  __device__ void Append(const LaneChunk& z, unsigned listed, int32_t first_token) {
+  __device__ void Append(const LaneChunk& z, unsigned listed, int32_t first_token) const {
     const auto mine = static_cast<uint32_t>(__popc(listed));
     const uint32_t through = WarpRunningSum(mine);
     uint32_t begin = 0;
-    if (Lane() == kWarpSize - 1 && through > 0) begin = atomicAdd(count, through);
-    uint32_t at = __shfl_sync(kAllLanes, begin, kWarpSize - 1) + through - mine;
+    uint32_t row_begin = 0;
+    if (Lane() == kWarpSize - 1) {
+      begin = atomicAdd(count, through);
+      const uint32_t direct = begin > capacity ? begin : capacity;
+      if (begin + through > direct) row_begin = atomicAdd(row_count, begin + through - direct);
+    }
+    begin = __shfl_sync(kAllLanes, begin, kWarpSize - 1);
+    row_begin = __shfl_sync(kAllLanes, row_begin, kWarpSize - 1);
+    const uint32_t direct = begin > capacity ? begin : capacity;  // from here on they go to the row's list
+    uint32_t at = begin + through - mine;
 #pragma unroll
     for (int j = 0; j < kLaneValues; ++j) {
       if (!(listed >> j & 1u)) continue;
-      if (at < capacity) entries[at] = {z[j], first_token + SlotOf(j)};
+      const Entry entry = {z[j], first_token + SlotOf(j)};
+      if (at < direct) {
+        entries[at] = entry;
+      } else if (row_begin + (at - direct) < row_capacity) {
+        row_entries[row_begin + (at - direct)] = entry;
+      }
       ++at;
     }
   }
@@ -129,8 +145,12 @@ __device__ TileMasses WeighChunks(const BlockMemory* block, const Tile& tile, Ti
 __device__ inline void WeighTile(BlockMemory* block, const RowLayout& layout, int32_t index) {
   const RowMemory& memory = block->memory;
   const Tile tile = TileOf(layout.chunks, index, layout.tiles);
-  const TileList list = {reinterpret_cast<Entry*>(block->work), &block->counts[0],
-                         static_cast<uint32_t>(layout.tile_list_capacity)};
+  const TileList list = {reinterpret_cast<Entry*>(block->work),
+                         &block->counts[0],
+                         static_cast<uint32_t>(layout.tile_list_capacity),
+                         memory.list,
+                         &memory.totals->listed,
+                         static_cast<uint32_t>(layout.list_capacity)};
   if (Block::Rank() == 0) block->counts[0] = 0;
   if (block->state.shares_infinity) SeeTile(block, tile);
   Block::Sync();
@@ -139,23 +159,20 @@ __device__ inline void WeighTile(BlockMemory* block, const RowLayout& layout, in
 
   const uint64_t all = BlockSum(lane.all, block->scratch);
   const Measure above = BlockSum({lane.above, lane.above_count}, reinterpret_cast<Measure*>(block->scratch));
-  const uint32_t count = block->counts[0];
+  const uint32_t count = block->counts[0] < list.capacity ? block->counts[0] : list.capacity;
   if (Block::Rank() == 0) {
     using Word = unsigned long long;
     RowTotals* totals = memory.totals;
     if (above.mass) atomicAdd(reinterpret_cast<Word*>(&totals->above_mass), static_cast<Word>(above.mass));
     if (all) atomicAdd(reinterpret_cast<Word*>(&totals->mass), static_cast<Word>(all));
     if (above.count) atomicAdd(&totals->above_count, static_cast<unsigned>(above.count));
-    // A list that is not whole makes the row's not whole.
-    const uint32_t missing = count > list.capacity ? static_cast<uint32_t>(layout.list_capacity) : 0;
-    block->counts[1] = count > 0 ? atomicAdd(&totals->listed, count + missing) : 0;
+    block->counts[1] = count > 0 ? atomicAdd(list.row_count, count) : 0;
   }
   Block::Sync();
   const uint32_t at = block->counts[1];
-  const uint32_t whole = count < list.capacity ? count : list.capacity;
 #pragma unroll 1
-  for (uint32_t i = static_cast<uint32_t>(Block::Rank()); i < whole; i += static_cast<uint32_t>(Block::Size())) {
-    if (at + i < static_cast<uint32_t>(layout.list_capacity)) memory.list[at + i] = list.entries[i];
+  for (uint32_t i = static_cast<uint32_t>(Block::Rank()); i < count; i += static_cast<uint32_t>(Block::Size())) {
+    if (at + i < list.row_capacity) list.row_entries[at + i] = list.entries[i];
   }
 }
 
