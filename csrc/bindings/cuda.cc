@@ -36,13 +36,15 @@ T* Pointer(uintptr_t address) {
   return reinterpret_cast<T*>(address);
 }
 
-// Asked once a device.
+// Asked once a device. Errors are raised without the lock: making one runs Python, which may let another thread go on.
 DeviceLimits KnownLimits(int device) {
   static std::mutex mutex;
   static std::map<int, DeviceLimits> known;
-  const std::lock_guard<std::mutex> lock(mutex);
-  const auto found = known.find(device);
-  if (found != known.end()) return found->second;
+  {
+    const std::lock_guard<std::mutex> lock(mutex);
+    const auto found = known.find(device);
+    if (found != known.end()) return found->second;
+  }
   int count = 0;
   if (const int error = CountDevices(&count)) RaiseDeviceError("no CUDA device: " + ErrorText(error));
   if (device < 0 || device >= count) {
@@ -50,6 +52,7 @@ DeviceLimits KnownLimits(int device) {
   }
   DeviceLimits limits;
   Check(ReadDeviceLimits(device, &limits), "asking cuda:" + std::to_string(device) + " for its limits");
+  const std::lock_guard<std::mutex> lock(mutex);
   return known[device] = limits;
 }
 
@@ -110,7 +113,8 @@ class Batch {
     }
     if (!error) return;
     std::string what = "copying " + std::to_string(block_bytes()) + " bytes of parameters to the device";
-    if (block_bytes() > kMaxCapturedUpload) {
+    constexpr int kNotInCapture = 900;  // cudaErrorStreamCaptureUnsupported
+    if (error == kNotInCapture && block_bytes() > kMaxCapturedUpload) {
       what += " (within a graph capture at most " + std::to_string(kMaxCapturedUpload) + ")";
     }
     Check(error, what);

@@ -59,13 +59,14 @@ int ReadDeviceLimits(int device, DeviceLimits* limits) {
   if (error == cudaSuccess) error = read(&limits->multiprocessors, cudaDevAttrMultiProcessorCount);
   if (error == cudaSuccess) error = read(&shared, cudaDevAttrMaxSharedMemoryPerBlockOptin);
   if (error == cudaSuccess) error = cudaGetDevice(&current);
-  if (error == cudaSuccess) error = cudaSetDevice(device);
+  // Not where it is current already: in a process with several, to set one makes a context on it.
+  if (error == cudaSuccess && current != device) error = cudaSetDevice(device);
   if (error != cudaSuccess) return error;
   limits->shared_memory_bytes = shared;
   constexpr int64_t kUsualBlock = 76 << 10;
   const int failed = ReadKernelLimits(kUsualBlock, &compiled_for, &limits->max_cluster);
   limits->compute_capability = std::min(major * 10 + minor, compiled_for);
-  error = cudaSetDevice(current);
+  if (current != device) error = cudaSetDevice(current);
   return failed ? failed : error;
 }
 

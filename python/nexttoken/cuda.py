@@ -144,6 +144,7 @@ class _Step:
     def queue(self, function: str, results: Mapping[str, Any], names: tuple[str, ...]) -> None:
         """The copy of what the host knows, then the step. A name without a result is not wanted."""
         library, stream = self._library, self._stream
+        library.check(stream)
         block = self.empty((-(-self._batch.block_bytes // _WORD),), "uint64")
         if self.seed is None:
             self.seed = block[: self._view.batch_size]  # which come first

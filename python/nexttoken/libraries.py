@@ -10,10 +10,14 @@ import sys
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from nexttoken.exceptions import ParameterError, ParameterTypeError
+from nexttoken.exceptions import DeviceError, ParameterError, ParameterTypeError
 from nexttoken.params import is_integer, shown
 
 __all__ = ["LIBRARIES", "Cupy", "Library", "Torch", "library_of", "stream_handle"]
+
+
+_DEFAULT = (0, 1)
+"""Handles of the legacy default stream."""
 
 
 class Library(Protocol):
@@ -27,6 +31,9 @@ class Library(Protocol):
 
     def current_stream(self, device: int) -> int:
         """The stream that work is queued on now."""
+
+    def check(self, stream: int) -> None:
+        """Raise DeviceError where a step on this stream could not have memory that lasts."""
 
     def hold(self, arrays: Iterable[Any], stream: int, device: int) -> None:
         """Keep their memory until what is queued on `stream`, which is not the current one, is done."""
@@ -47,8 +54,13 @@ class Torch:
     def current_stream(self, device: int) -> int:
         return int(sys.modules["torch"].cuda.current_stream(device).cuda_stream)
 
+    def check(self, stream: int) -> None:
+        """Memory of a capture is the graph's own."""
+
     def hold(self, arrays: Iterable[Any], stream: int, device: int) -> None:
-        external = sys.modules["torch"].cuda.ExternalStream(stream, device)
+        cuda = sys.modules["torch"].cuda
+        # Of handle 0 ExternalStream makes a new stream, not the default one that it stands for.
+        external = cuda.default_stream(device) if stream in _DEFAULT else cuda.ExternalStream(stream, device)
         for array in arrays:
             array.record_stream(external)
 
@@ -67,6 +79,11 @@ class Cupy:
         cupy = sys.modules["cupy"]
         with cupy.cuda.Device(device):
             return int(cupy.cuda.get_current_stream().ptr)
+
+    def check(self, stream: int) -> None:
+        # Its pool takes memory back as soon as nobody holds it; a graph would go on to write there.
+        if sys.modules["cupy"].cuda.runtime.streamIsCapturing(stream):
+            raise DeviceError("a step cannot be captured with arrays of CuPy, which has no memory of a graph's own")
 
     def hold(self, arrays: Iterable[Any], stream: int, device: int) -> None:
         # Its pool hands memory back to the stream it came from: that one goes on after what is queued here.

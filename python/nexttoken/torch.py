@@ -235,5 +235,6 @@ for _schema, _run, _shapes in (
     _LIBRARY.define(_schema, tags=(torch.Tag.pt2_compliant_tag,))
     for _key in ("CPU", "CUDA"):
         _LIBRARY.impl(_name, _run, _key)
-    _LIBRARY.impl(_name, _shapes, "Meta")
+    # Not as a kernel for Meta tensors, of which torch would ask that all be on one device: a seed may be on the host.
+    torch.library.register_fake(f"nexttoken::{_name}", _shapes, lib=_LIBRARY)
     torch.library.register_autograd(f"nexttoken::{_name}", _no_gradient, lib=_LIBRARY)

@@ -115,6 +115,7 @@ class Library:
     def __init__(self) -> None:
         self.held: list[tuple[list[Any], int, int]] = []
         self.asked_for_stream = 0
+        self.checked: list[int] = []
         self.made: list[_Array] = []
 
     def empty(self, like: _Array, shape: tuple[int, ...], dtype: str) -> _Array:
@@ -131,6 +132,9 @@ class Library:
     def current_stream(self, device: int) -> int:
         self.asked_for_stream += 1
         return STREAMS(device)
+
+    def check(self, stream: int) -> None:
+        self.checked.append(stream)
 
     def hold(self, arrays: Iterable[Any], stream: int, device: int) -> None:
         self.held.append((list(arrays), stream, device))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -172,3 +173,23 @@ def test_what_a_capture_can_hold(emulated: Any, library: Library) -> None:
         DeviceError, match=r"^copying 262160 bytes .* \(within a graph capture at most 262144\) failed: "
     ):
         nexttoken.sample(Array(np.zeros((2, 2**20), np.float32)), token_bitmask=masks, seed=[1, 2])
+
+
+def test_a_capture_with_arrays_of_cupy_is_refused(
+    emulated: Any, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pool would hand the graph's memory to others."""
+    captured: set[int] = {0x77}
+    runtime = Named(streamIsCapturing=lambda stream: stream in captured)
+    monkeypatch.setitem(sys.modules, "cupy", Named(cuda=Named(runtime=runtime)))
+    monkeypatch.setattr(library, "check", libraries.Cupy().check)
+    with pytest.raises(DeviceError, match=r"^a step cannot be captured with arrays of CuPy"):
+        nexttoken.sample(Array(VALUES), stream=0x77)
+    assert emulated.queued() == []
+    nexttoken.sample(Array(VALUES), stream=0x78)
+    assert [entry.what for entry in emulated.queued()] == [ORDER, UPLOAD, STEP]
+
+
+def test_the_stream_that_is_asked_about_is_the_one_that_is_used(library: Library) -> None:
+    nexttoken.sample(Array(VALUES), stream=0x79)
+    assert library.checked == [0x79]

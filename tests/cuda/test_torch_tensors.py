@@ -58,7 +58,13 @@ def recorded(monkeypatch: pytest.MonkeyPatch, emulated: Any) -> list[tuple[int, 
     """Addresses of tensors and the streams that they were recorded for."""
     found: list[tuple[int, int]] = []
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream(CURRENT, device))
-    monkeypatch.setattr(torch.cuda, "ExternalStream", Stream)
+    monkeypatch.setattr(torch.cuda, "default_stream", lambda device: Stream(0, device))
+
+    def external_stream(handle: int, device: int) -> Stream:
+        assert handle > 1, "torch makes a new stream of handle 0"
+        return Stream(handle, device)
+
+    monkeypatch.setattr(torch.cuda, "ExternalStream", external_stream)
 
     def record_stream(tensor: Any, stream: Stream) -> None:
         found.append((tensor.data_ptr(), stream.cuda_stream))
@@ -108,6 +114,12 @@ def test_memory_used_on_another_stream_is_recorded_for_it(recorded: Any, emulate
     assert len(addresses) == 4 + 2  # and what the host's parameters and the kernels work in
     with pytest.raises(ParameterError, match=r"^stream must be of the logits' device cuda:0, got one of cuda:1$"):
         nexttoken.sample(logits, stream=Stream(7, device=1))
+
+
+@pytest.mark.parametrize("stream", [0, Stream(0)])
+def test_memory_used_on_the_default_stream_is_recorded_for_that(recorded: Any, stream: Any) -> None:
+    nexttoken.sample(on_device(VALUES), seed=1, stream=stream)
+    assert {handle for _, handle in recorded} == {0}
 
 
 def test_operations_take_them(recorded: Any) -> None:
