@@ -133,7 +133,10 @@ __device__ ListSource CutRow(BlockMemory* block, const RowLayout& layout, const 
     Block::Sync();
   }
   const bool is_listed = is_found && !has_above && !state.shares_infinity;
-  if (Block::Rank() == 0) state.last = cut.last;
+  if (Block::Rank() == 0) {
+    state.last = cut.last;
+    state.was_searched = !is_found;
+  }
   Block::Sync();
   return is_listed ? list : ListSource{nullptr, 0};
 }

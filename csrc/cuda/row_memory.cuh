@@ -53,6 +53,7 @@ struct RowState {
   // token's and nothing else is kept.
   uint64_t last;
   uint64_t mass;
+  bool was_searched;  // the list did not hold the cut, and the row was searched for it
 
   // The tokens at +inf share the mass: they become 0 and all others -inf, which says the same.
   __device__ float Seen(float z) const {
