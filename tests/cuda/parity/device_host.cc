@@ -19,7 +19,7 @@ std::string Device::Name() {
 }
 
 DeviceLimits Device::Limits() {
-  return {90, 8, int64_t{227} << 10};
+  return {90, 8, int64_t{227} << 10, 16};
 }
 
 void* Device::Stream() {
