@@ -148,11 +148,21 @@ uint16_t NarrowBFloat16(float value) {
   return static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
+// To the nearest, ties to even. Not every compiler has a type for it.
 uint16_t NarrowFloat16(float value) {
-  const auto narrow = static_cast<_Float16>(value);
-  uint16_t bits;
-  std::memcpy(&bits, &narrow, sizeof bits);
-  return bits;
+  const uint32_t bits = BitsOfFloat(value);
+  const auto sign = static_cast<uint16_t>(bits >> 16 & 0x8000u);
+  if (std::isnan(value)) return static_cast<uint16_t>(sign | 0x7e00u | (bits >> 13 & 0x1ffu));
+  const float magnitude = std::fabs(value);
+  if (magnitude == 0.0f) return sign;
+  if (magnitude >= 65520.0f) return static_cast<uint16_t>(sign | 0x7c00u);
+  int exponent = 0;
+  std::frexp(magnitude, &exponent);
+  // A unit in the last place is 2^(exponent - 11), and 2^-24 where the result is subnormal; the quotient is exact.
+  const int last = std::max(exponent - 11, -24);
+  const auto units = static_cast<uint32_t>(std::nearbyint(std::ldexp(magnitude, -last)));
+  // 1024 to 2048 units of a normal number: the carry moves the exponent on by itself.
+  return static_cast<uint16_t>(sign | (units + (static_cast<uint32_t>(last + 24) << 10)));
 }
 
 template <class Item, class Narrow>
