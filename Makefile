@@ -125,8 +125,8 @@ CUDA_ARCHS ?= 90
 build-cuda:  ## Compile all CUDA sources with nvcc and tell what each kernel takes (CUDA_ARCHS="80 90")
 	$(PYTHON) tests/cuda/kernel_resources.py --arch $(CUDA_ARCHS)
 
-# On a machine with a GPU, for the card that is there, from what is installed: torch, pybind11, scikit-build-core, CMake.
-# Each takes less than 8 minutes and leaves one file in benchmarks/results.
+# On a machine with a GPU, for the card that is there, from what is installed: torch, NumPy, rich, pybind11,
+# scikit-build-core, CMake 3.24. Each takes less than 8 minutes and leaves one file in benchmarks/results.
 HAS_GPU = @nvidia-smi -L 2> /dev/null | grep -q GPU || { echo "$@: there is no GPU here"; exit 77; }
 GPU_PROGRAMS = cmake -S . -B build-gpu -DNEXTTOKEN_PYTHON=OFF -DNEXTTOKEN_TESTS=ON -DNEXTTOKEN_GPU_TESTS=ON \
   -DCMAKE_CUDA_ARCHITECTURES=native > /dev/null \

@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> int:
     if options.json:
         write_report(report, options.json)
     print_report(report)
-    return 0
+    return 1 if contest.was_ended else 0
 
 
 if __name__ == "__main__":

@@ -32,6 +32,13 @@ class GraphClock:
 
     def prepare(self, steps: Sequence[Step]) -> Callable[[], float]:
         """Captures them; what they return is kept as long as the graph is."""
+        before = torch.cuda.current_stream()
+        try:
+            return self._captured(steps)
+        finally:
+            torch.cuda.set_stream(before)  # a capture that fails leaves its own
+
+    def _captured(self, steps: Sequence[Step]) -> Callable[[], float]:
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):

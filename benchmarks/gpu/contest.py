@@ -43,6 +43,8 @@ class Contest:
         For the check of a rival.
     notes : list of str
         What went wrong and harms nothing else.
+    was_ended : bool
+        An error of torch's put an end to it: what was measured before stands.
     """
 
     device: torch.device
@@ -53,6 +55,7 @@ class Contest:
     rows: int = 32
     draws: int = 2000
     notes: list[str] = field(default_factory=list)
+    was_ended: bool = False
     _pools: dict[tuple[Shape, int], Pool] = field(default_factory=dict)
     _checked: set[tuple[str, str, int]] = field(default_factory=set)
 
@@ -163,7 +166,10 @@ def measure_all(
     contest: Contest, runs: Sequence[Run], hosts: Sequence[Run], solvers: Sequence[Solver], seconds: float,
     tell: Callable[[str], object] = print,
 ) -> list[Measurement]:  # fmt: skip
-    """All runs, in order, until time is up: those that are left out are noted."""
+    """All runs, in order, until time is up or torch fails: those that are left out are noted.
+
+    A capture that fails can leave torch's allocator unfit for another (2.11): the next one then ends the contest.
+    """
     start = time.monotonic()
     results: list[Measurement] = []
     ours = next(solver for solver in solvers if solver.name == OURS)
@@ -174,5 +180,13 @@ def measure_all(
             contest.notes.append(f"{len(runs) - place} of {len(runs)} runs are left out: {seconds:g} s were up")
             break
         tell(f"{time.monotonic() - start:4.0f} s  vocabulary {run.vocab}, batch {run.batch}, {run.dtype}, {run.shape}")
-        results += contest.measure(run, solvers)
+        try:
+            results += contest.measure(run, solvers)
+        except BenchmarkError:
+            raise
+        except RuntimeError as error:
+            told = next(iter(str(error).splitlines()), "no message")
+            contest.notes.append(f"{len(runs) - place} of {len(runs)} runs are left out: {told}")
+            contest.was_ended = True
+            break
     return results

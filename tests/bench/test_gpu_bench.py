@@ -175,6 +175,23 @@ def test_what_there_is_no_time_for_is_told() -> None:
     assert told.notes == ["3 of 3 runs are left out: -1 s were up"]
 
 
+def test_what_was_measured_before_torch_failed_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    solvers, _ = find_solvers()
+    told = contest()
+    measure, calls = told.measure, []
+
+    def fails_then(run: Run, others: Any) -> Any:
+        calls.append(run)
+        if len(calls) == 2:
+            raise RuntimeError("captures_underway.empty() INTERNAL ASSERT FAILED\nand more")
+        return measure(run, others)
+
+    monkeypatch.setattr(told, "measure", fails_then)
+    assert measure_all(told, RUNS, [], solvers, seconds=600, tell=lambda text: None)
+    assert told.notes == ["2 of 3 runs are left out: captures_underway.empty() INTERNAL ASSERT FAILED"]
+    assert told.was_ended
+
+
 def test_a_rival_that_cannot_be_captured_is_left_out() -> None:
     class Refused(Multinomial):
         def step(self, case: Case, inputs: Inputs) -> Callable[[], Any]:
