@@ -9,7 +9,7 @@ CORE := pyproject.toml constraints.txt CMakeLists.txt $(wildcard cmake/* benchma
 # C++ of ours, without vendored headers.
 CXX_OURS = $(shell find csrc tests/cpp tests/cuda benchmarks -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh' -o -name '*.c' | grep -v third_party)
 
-.PHONY: run test test-all test-slow test-cpp test-cuda lint format stubs bench bench-results bench-docs bench-parts golden model build-cuda gpu-check-parity gpu-check-sanitize gpu-check-bench clean help
+.PHONY: run test test-all test-slow test-cpp test-cuda lint format stubs bench bench-results bench-docs bench-parts golden model build-cuda gpu-check-parity gpu-check-sanitize gpu-check-bench gpu-check-python clean help
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -125,8 +125,9 @@ CUDA_ARCHS ?= 90
 build-cuda:  ## Compile all CUDA sources with nvcc and tell what each kernel takes (CUDA_ARCHS="80 90")
 	$(PYTHON) tests/cuda/kernel_resources.py --arch $(CUDA_ARCHS)
 
-# On a machine with a GPU, for the card that is there, from what is installed: torch, NumPy, rich, pybind11,
-# scikit-build-core, CMake 3.24. Each takes less than 8 minutes and leaves one file in benchmarks/results.
+# On a machine with a GPU, for the card that is there, from what is installed: torch, numpy, ml_dtypes, rich, pybind11,
+# scikit-build-core, and CMake 3.24 or newer, which knows the architecture `native`. CuPy is checked where it is there.
+# Each takes less than 8 minutes and leaves one file in benchmarks/results.
 HAS_GPU = @nvidia-smi -L 2> /dev/null | grep -q GPU || { echo "$@: there is no GPU here"; exit 77; }
 GPU_PROGRAMS = cmake -S . -B build-gpu -DNEXTTOKEN_PYTHON=OFF -DNEXTTOKEN_TESTS=ON -DNEXTTOKEN_GPU_TESTS=ON \
   -DCMAKE_CUDA_ARCHITECTURES=native > /dev/null \
@@ -144,11 +145,20 @@ gpu-check-sanitize:  ## On a GPU: compute-sanitizer's four tools over a shorter 
 	$(PYTHON) tests/cuda/sanitize.py build-gpu/tests/cuda/gpu/cuda_parity_gpu --json benchmarks/results/gpu-sanitize.json \
 	  -- --quick --rows 1 --seconds 30
 
+# The package with its kernels, beside what is installed.
+GPU_SITE = $(PYTHON) -m pip install -q --no-index --no-deps --no-build-isolation --upgrade --target build-gpu/site \
+  -C cmake.define.NEXTTOKEN_CUDA=ON -C cmake.define.CMAKE_CUDA_ARCHITECTURES=native .
+
 gpu-check-bench:  ## On a GPU: time a step beside torch and FlashInfer, against benchmarks/targets.json
 	$(HAS_GPU)
-	$(PYTHON) -m pip install -q --no-index --no-deps --no-build-isolation --upgrade --target build-gpu/site \
-	  -C cmake.define.NEXTTOKEN_CUDA=ON -C cmake.define.CMAKE_CUDA_ARCHITECTURES=native .
+	$(GPU_SITE)
 	PYTHONPATH=build-gpu/site:benchmarks $(PYTHON) -m gpu --seconds 300 --json benchmarks/results/gpu-bench.json
+
+gpu-check-python:  ## On a GPU: torch, CuPy, streams, threads, graphs and torch.compile give the CPU's tokens
+	$(HAS_GPU)
+	$(GPU_SITE)
+	PYTHONPATH=build-gpu/site:tests $(PYTHON) tests/cuda/gpu/check_python.py --seconds 270 \
+	  --json benchmarks/results/gpu-python.json
 
 clean:  ## Remove everything that was built, the virtual environment included
 	rm -rf $(VENV) .venv-* build build-* dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

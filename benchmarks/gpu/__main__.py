@@ -2,7 +2,8 @@
 
     PYTHONPATH=benchmarks python -m gpu [--json FILE] [--seconds S]
 
-Exit status 0: measured, whatever came of the targets; 1: a result was wrong; 77: no GPU.
+Exit status 0: measured, whatever came of the targets; 1: a result was wrong, or something else ended the run, and what
+was measured before is told all the same; 77: no GPU.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+import time
+import traceback
 from pathlib import Path
 
 import torch
@@ -20,6 +23,7 @@ from gpu.cases import Run, plan
 from gpu.clock import GraphClock
 from gpu.contest import Contest, measure_all
 from gpu.solvers import find_solvers
+from gpu.trial import first_line, try_captures
 from nexttoken.bench.machine import commit
 from nexttoken.bench.measurement import Measurement
 from nexttoken.bench.report import Report, new_report, write_report
@@ -54,19 +58,31 @@ def main(arguments: list[str]) -> int:
     if not torch.cuda.is_available():
         print("no CUDA device")
         return NO_DEVICE
+    start = time.monotonic()
+    card()
     solvers, skipped = find_solvers()
-    contest = Contest(torch.device("cuda"), GraphClock(), cache_bytes())
+    refused = try_captures(solvers)
+    skipped += [f"{solver} is left out of {case}: {told}" for (solver, case), told in refused.items()]
+    contest = Contest(torch.device("cuda"), GraphClock(), cache_bytes(), refused=refused)
+    measurements: list[Measurement] = []
+    ended = False
     try:
-        measurements = measure_all(contest, list(plan()), HOSTS, solvers, options.seconds)
-    except BenchmarkError as error:
-        print(f"a result is wrong: {error}")
-        return 1
+        left = options.seconds - (time.monotonic() - start)
+        measure_all(contest, list(plan()), HOSTS, solvers, left, measurements)
+    except BaseException as error:  # minutes of measuring are not lost to an interrupt either
+        ended = True
+        wrong = isinstance(error, BenchmarkError)
+        told = f"a result is wrong: {error}" if wrong else f"{type(error).__name__}: {first_line(error)}"
+        contest.notes.append(f"ended early: {told}")
+        print(told)
+        if not wrong:
+            traceback.print_exc()
     notes = [solver.note for solver in solvers]
     report = report_of(contest, measurements, [*notes, *skipped], "make gpu-check-bench")
     if options.json:
         write_report(report, options.json)
     print_report(report)
-    return 1 if contest.was_ended else 0
+    return 1 if ended else 0
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 
 import torch
@@ -14,8 +15,12 @@ def cache_bytes() -> int:
     return int(torch.cuda.get_device_properties(0).L2_cache_size)
 
 
+@functools.cache
 def card() -> dict[str, str]:
-    """What a reader needs in order to trust the numbers; nothing that names a machine."""
+    """What a reader needs in order to trust the numbers; nothing that names a machine.
+
+    Asked once: after an error of the device nothing is told any more.
+    """
     if not torch.cuda.is_available():
         return {"gpu": "none"}
     properties = torch.cuda.get_device_properties(0)

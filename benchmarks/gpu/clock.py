@@ -11,6 +11,10 @@ import torch
 Step = Callable[[], Any]
 
 
+class CaptureError(RuntimeError):
+    """Steps could not be captured. This process must capture nothing more: torch's allocator may refuse to."""
+
+
 class Clock(Protocol):
     """How steps are timed."""
 
@@ -31,16 +35,16 @@ class GraphClock:
         self._least_ms = least_ms
 
     def prepare(self, steps: Sequence[Step]) -> Callable[[], float]:
-        """Captures them; what they return is kept as long as the graph is."""
-        before = torch.cuda.current_stream()
-        try:
-            return self._captured(steps)
-        finally:
-            torch.cuda.set_stream(before)  # a capture that fails leaves its own
+        """Captures them; what they return is kept as long as the graph is.
 
-    def _captured(self, steps: Sequence[Step]) -> Callable[[], float]:
+        Raises
+        ------
+        CaptureError
+            With the stream current again that was before.
+        """
+        before = torch.cuda.current_stream()
         side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
+        side.wait_stream(before)
         with torch.cuda.stream(side):
             for _ in range(2):
                 steps[0]()
@@ -48,9 +52,16 @@ class GraphClock:
         torch.cuda.synchronize()
         graph = torch.cuda.CUDAGraph()
         results = []
-        with torch.cuda.graph(graph):
-            for step in steps:
-                results.append(step())
+        try:
+            with torch.cuda.graph(graph):
+                for step in steps:
+                    results.append(step())
+        except Exception as error:
+            # Where ending the capture fails too, torch leaves its stream current.
+            torch.cuda.set_stream(before)
+            # The step's own words: what ending the capture says then is only that it was broken.
+            told = error.__context__ if isinstance(error.__context__, RuntimeError) else error
+            raise CaptureError(str(told)) from error
 
         def timed(replays: int, lead: bool = True) -> float:
             start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))

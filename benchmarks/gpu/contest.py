@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
 from gpu.cases import Case, Run
 from gpu.check import check_ours, check_rival
-from gpu.clock import Clock, HostClock
+from gpu.clock import CaptureError, Clock, HostClock
 from gpu.inputs import Inputs, Pool, batches_needed
 from gpu.solvers import ARGMAX, OURS
 from gpu.solvers.base import Solver
+from gpu.trial import first_line
 from nexttoken.bench.measurement import Measurement, measured
 from nexttoken.bench.rows import Shape
 from nexttoken.exceptions import BenchmarkError
@@ -41,10 +42,12 @@ class Contest:
         Different rows that batches are made of.
     draws : int
         For the check of a rival.
+    refused : mapping of (solver, case) to str
+        What is not tried, because it cannot be captured, and why.
     notes : list of str
         What went wrong and harms nothing else.
-    was_ended : bool
-        An error of torch's put an end to it: what was measured before stands.
+    stopped : bool
+        A capture failed: no other can be relied on in this process.
     """
 
     device: torch.device
@@ -54,8 +57,9 @@ class Contest:
     samples: int = 2
     rows: int = 32
     draws: int = 2000
+    refused: Mapping[tuple[str, str], str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    was_ended: bool = False
+    stopped: bool = False
     _pools: dict[tuple[Shape, int], Pool] = field(default_factory=dict)
     _checked: set[tuple[str, str, int]] = field(default_factory=set)
 
@@ -89,12 +93,16 @@ class Contest:
     def _prepared(
         self, run: Run, solvers: Sequence[Solver], batches: Sequence[Inputs]
     ) -> dict[tuple[str, str], Callable[[], float]]:
-        """What times each solver on each case; a rival that cannot be captured is left out with the reason."""
+        """What times each solver on each case; a rival that fails is left out with the reason.
+
+        Ours and the yardstick come first: should a capture of a rival fail, the others of the run have their figures.
+        """
         samples: dict[tuple[str, str], Callable[[], float]] = {}
         argmax = [(solver, case) for solver in solvers for case in _greedy(solver)]
-        for solver, case in argmax + [(s, c) for c in run.cases() for s in solvers if s.does(c)]:
+        pairs = argmax + [(s, c) for c in run.cases() for s in solvers if s.does(c)]
+        for solver, case in sorted(pairs, key=lambda pair: pair[0].name not in (OURS, ARGMAX)):
             key = (solver.name, case.name)
-            if key in samples:
+            if key in samples or key in self.refused:
                 continue
             self.check(run, solver, case, batches[0])
             try:
@@ -102,8 +110,12 @@ class Contest:
             except RuntimeError as error:
                 if solver.name == OURS:
                     raise
-                told = next(iter(str(error).splitlines()), "no message")
-                self.notes.append(f"{solver.name} is left out of {run.name_of(case)}, batch {run.batch}: {told}")
+                self.notes.append(
+                    f"{solver.name} is left out of {run.name_of(case)}, batch {run.batch}: {first_line(error)}"
+                )
+                if isinstance(error, CaptureError):
+                    self.stopped = True
+                    break
         return samples
 
     def measure(self, run: Run, solvers: Sequence[Solver]) -> list[Measurement]:
@@ -134,7 +146,7 @@ class Contest:
                 )  # fmt: skip
         del samples, batches
         gc.collect()
-        if torch.cuda.is_available():
+        if torch.cuda.is_available() and not self.stopped:  # torch 2.11 cannot empty it after a failed capture
             torch.cuda.empty_cache()
         return results
 
@@ -164,14 +176,13 @@ def _greedy(solver: Solver) -> list[Case]:
 
 def measure_all(
     contest: Contest, runs: Sequence[Run], hosts: Sequence[Run], solvers: Sequence[Solver], seconds: float,
-    tell: Callable[[str], object] = print,
-) -> list[Measurement]:  # fmt: skip
-    """All runs, in order, until time is up or torch fails: those that are left out are noted.
+    results: list[Measurement], tell: Callable[[str], object] = print,
+) -> None:  # fmt: skip
+    """All runs, in order, until time is up or a capture failed: those that are left out are noted.
 
-    A capture that fails can leave torch's allocator unfit for another (2.11): the next one then ends the contest.
+    What is measured is added to `results` run by run, so that the caller has it whatever is raised.
     """
     start = time.monotonic()
-    results: list[Measurement] = []
     ours = next(solver for solver in solvers if solver.name == OURS)
     for run in hosts:
         results += contest.measure_host(run, ours)
@@ -179,14 +190,8 @@ def measure_all(
         if time.monotonic() - start > seconds:
             contest.notes.append(f"{len(runs) - place} of {len(runs)} runs are left out: {seconds:g} s were up")
             break
-        tell(f"{time.monotonic() - start:4.0f} s  vocabulary {run.vocab}, batch {run.batch}, {run.dtype}, {run.shape}")
-        try:
-            results += contest.measure(run, solvers)
-        except BenchmarkError:
-            raise
-        except RuntimeError as error:
-            told = next(iter(str(error).splitlines()), "no message")
-            contest.notes.append(f"{len(runs) - place} of {len(runs)} runs are left out: {told}")
-            contest.was_ended = True
+        if contest.stopped:
+            contest.notes.append(f"{len(runs) - place} of {len(runs)} runs are left out: a capture failed before them")
             break
-    return results
+        tell(f"{time.monotonic() - start:4.0f} s  vocabulary {run.vocab}, batch {run.batch}, {run.dtype}, {run.shape}")
+        results += contest.measure(run, solvers)
