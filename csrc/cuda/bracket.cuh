@@ -1,7 +1,7 @@
 // Where the logit of a row's cut probably lies: an estimate that saves work and never decides anything.
 //
 // A token counts once, exactly, if it is the largest of its chunk or in a hot one; for all others stands the sample.
-// Both are counted in bins between the row's maximum and the lowest of them. finish_row.cuh checks the outcome exactly,
+// Both are counted in bins between the row's maximum and the lowest of them. cut_row.cuh checks the outcome exactly,
 // and looks at the whole row where it missed.
 #pragma once
 
@@ -95,7 +95,7 @@ __device__ inline Bracket EstimateCut(BlockMemory* block, const RowLayout& layou
   bins.share = static_cast<float>(kChunk) / static_cast<float>(layout.samples_per_chunk);
   if (Block::Rank() == 0) {
     counts[0] = kBracketBins;  // the lowest edge above which the cut surely is
-    counts[1] = 0;             // the highest edge above which all is surely kept
+    counts[1] = 0;             // the lowest edge above which all is surely kept
   }
   bins.width = (bins.max - fmaxf(lowest, floor)) * (1.0f / kBracketBins);
   if (!(bins.width > 0.0f) || !(bins.width <= 0x1p100f)) return all;
@@ -118,8 +118,8 @@ __device__ inline Bracket EstimateCut(BlockMemory* block, const RowLayout& layou
 #pragma unroll 1
   for (int bin = begin; bin < begin + per_thread; ++bin) {
     // What is above the bin's upper edge is `before`.
-    bool surely_below;  // the cut is above the edge
-    bool surely_above;  // the cut is below the edge
+    bool surely_below;  // what is below the edge is not kept
+    bool surely_above;  // what is above the edge is kept, and more
     if (row.HasTopK()) {
       const auto exact = static_cast<float>(before.exact);
       const auto sampled = static_cast<float>(before.sampled);

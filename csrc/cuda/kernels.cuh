@@ -1,4 +1,4 @@
-// The launches that a step is made of. docs and contract: nexttoken/sample_batch.h.
+// The launches that a step is made of: nexttoken/sample_batch.h has the contract, docs/cuda-kernels.md the whole.
 //
 // Where a row fits into the shared memory of the blocks of one cluster, SampleOnChip does all: it reads each logit
 // once. Elsewhere ReadTiles, PlanRows and WeighTiles do the same in three launches and read the row twice. Blocks wait

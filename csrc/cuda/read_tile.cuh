@@ -1,5 +1,5 @@
 // The first look at a row, tile by tile: its maxima by chunk, NaN, the sum of exponentials of the caller's logits, and
-// a sample of values from which the cut is guessed (row_plan.cuh).
+// a sample of values from which the cut is guessed (bracket.cuh).
 #pragma once
 
 #include <cstdint>
