@@ -3,7 +3,7 @@
 The engine knows neither HTTP nor tokenizers: token ids go in, tokens and the text they release come out.
 Nobody has to run it. Whoever waits for a token and finds nobody at work does the next step for everyone; so
 threads that share a model share its batches, and a consumer that dawdles only leaves its events in its own
-queue.
+queue. For callers that cannot wait, such as an event loop, a thread does the steps while there are any to do.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import dataclasses
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from nexttoken.exceptions import GenerationError, ParameterError
+from nexttoken.exceptions import GenerationError, ParameterError, QueueFullError
 from nexttoken.ops import Status
 from nexttoken.params import SamplingParams
 from nexttoken.runtimes.base import Runtime
@@ -30,6 +30,9 @@ _STATUS_TEXTS = {
     Status.NAN_LOGITS: "the model's logits hold NaN",
     Status.NO_TOKEN: "the model's logits and the bans leave no token to draw",
 }
+
+# How many later requests may join before one that needs more rows than are free: then the door is held for it.
+_OVERTAKEN = 64
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,9 +77,13 @@ class _Row:
 class _Request:
     """What the engine keeps of a request. It does not point to the handle, so that one can be dropped."""
 
-    def __init__(self, prompt_token_ids: tuple[int, ...], params: SamplingParams) -> None:
+    def __init__(
+        self, prompt_token_ids: tuple[int, ...], params: SamplingParams, on_progress: Callable[[], None] | None
+    ) -> None:
         self.prompt_token_ids = prompt_token_ids
         self.params = params
+        self.on_progress = on_progress
+        self.overtaken = 0
         self.seed: int | None = params.seed
         self.events: deque[Event] = deque()
         self.unfinished = params.n
@@ -112,6 +119,29 @@ class Handle(Iterator[Event]):
                 break
         raise StopIteration
 
+    def ready(self) -> list[Event]:
+        """The events that are there and not read yet; nothing is waited for, and no step is done.
+
+        Raises
+        ------
+        GenerationError
+            Once all events before the failure have been read.
+        """
+        request = self._request
+        events: list[Event] = []
+        over = request.over  # asked first: the last events come before the end is noted
+        with contextlib.suppress(IndexError):
+            while not request.cancelled:
+                events.append(request.events.popleft())
+        if over and not events and request.error is not None and not request.cancelled:
+            raise request.error
+        return events
+
+    @property
+    def over(self) -> bool:
+        """Whether no event will come that is not there already."""
+        return self._request.over
+
     def close(self) -> None:
         """End the work on this request; its rows are freed at once, or when the step in progress ends."""
         self._engine.cancel(self)
@@ -129,14 +159,21 @@ class Engine:
         The model. The engine must be its only user.
     strip_leading_space : bool
         Drop the space that some vocabularies put before the first word of an answer.
+    max_rows : int
+        The most rows that run at a time, each of which holds a sequence's state in the runtime. Requests wait
+        for room in the order they came, except that one which needs more rows than are free lets others pass,
+        for a while.
 
     Notes
     -----
     Every method may be called from any thread.
     """
 
-    def __init__(self, runtime: Runtime, *, strip_leading_space: bool = False) -> None:
+    def __init__(self, runtime: Runtime, *, strip_leading_space: bool = False, max_rows: int = 256) -> None:
         self.runtime = runtime
+        self.max_rows = max_rows
+        # A member that a runtime may have and need not: most take whatever there is.
+        self._batch_size: int = getattr(runtime, "max_batch_size", None) or max_rows
         self._sampler = Sampler(
             runtime.vocab_size,
             token_bytes=runtime.tokenizer.token_bytes,
@@ -150,8 +187,17 @@ class Engine:
         # garbage collector in the middle of a step, on the thread that does it.
         self._driving = threading.Lock()
         self._progress = threading.Condition()
+        self._background: threading.Thread | None = None
+        self._starting = threading.Lock()
 
-    def submit(self, prompt_token_ids: Sequence[int], params: SamplingParams) -> Handle:
+    def submit(
+        self,
+        prompt_token_ids: Sequence[int],
+        params: SamplingParams,
+        *,
+        on_progress: Callable[[], None] | None = None,
+        max_waiting: int | None = None,
+    ) -> Handle:
         """Queue a request; it joins the batch with one of the next steps.
 
         Parameters
@@ -160,12 +206,22 @@ class Engine:
             At least one token, and fewer than the runtime's context holds.
         params : SamplingParams
             `max_tokens` is narrowed to what the context leaves; a row that fills it ends with ``"length"``.
+        on_progress : callable, optional
+            Called after each step that gave this request events, or ended it, on the thread that did the step.
+            It must neither wait nor raise. With it the steps are done in the background: see `Handle.ready`.
+        max_waiting : int, optional
+            How many requests may wait already.
 
         Raises
         ------
         ParameterError
-            If the prompt is empty or leaves no room for a token, or a token id is not in the vocabulary.
+            If the prompt is empty or leaves no room for a token, a token id is not in the vocabulary, or n is more
+            than `max_rows`.
+        QueueFullError
+            If `max_waiting` requests wait already.
         """
+        if max_waiting is not None and len(self._waiting) >= max_waiting:
+            raise QueueFullError(f"{max_waiting} requests wait already")
         prompt = tuple(prompt_token_ids)
         context = self.runtime.context_length
         if not 1 <= len(prompt) < context:
@@ -174,10 +230,14 @@ class Engine:
         self._check_token_ids("prompt_token_ids", prompt)
         self._check_token_ids("logit_bias", params.logit_bias or ())
         self._check_token_ids("stop_token_ids", params.stop_token_ids)
+        if params.n > self.max_rows:
+            raise ParameterError(f"n must be at most max_rows, {self.max_rows}, got {params.n}")
         room = context - len(prompt)
         limit = room if params.max_tokens is None else min(params.max_tokens, room)
-        request = _Request(prompt, dataclasses.replace(params, max_tokens=limit))
+        request = _Request(prompt, dataclasses.replace(params, max_tokens=limit), on_progress)
         self._waiting.append(request)
+        if on_progress is not None:
+            self._run_in_background()
         return Handle(self, request)
 
     def _check_token_ids(self, name: str, token_ids: Iterable[int]) -> None:
@@ -211,9 +271,10 @@ class Engine:
             if self._rows:
                 self._decode()
             # One prompt a step: a crowd of newcomers must not keep the running rows waiting.
-            if self._waiting:
+            newcomer = self._next_waiting()
+            if newcomer is not None:
                 self._announce()
-                self._admit(self._waiting.popleft())
+                self._admit(newcomer)
         finally:
             self._stop_driving()
         return True
@@ -238,6 +299,24 @@ class Engine:
                 if self._driving.locked() and not (request.events or request.over):
                     self._progress.wait()
 
+    def _run_in_background(self) -> None:
+        """See to it that a thread does the steps until there are none to do."""
+        with self._starting:
+            if self._background is None:
+                self._background = threading.Thread(target=self._run, name="nexttoken-engine", daemon=True)
+                self._background.start()
+
+    def _run(self) -> None:
+        while True:
+            if not self.step():
+                with self._progress:
+                    if self._driving.locked():
+                        self._progress.wait()
+            with self._starting:  # whoever comes later finds no thread, and starts one
+                if not (self._rows or self._waiting):
+                    self._background = None
+                    return
+
     def _announce(self) -> None:
         with self._progress:
             self._progress.notify_all()
@@ -253,11 +332,31 @@ class Engine:
                 return
 
     def _decode(self) -> None:
-        rows = list(self._rows)
-        with self._failing({row.request for row in rows}):
-            sequences = [row.sequence for row in rows if row.sequence is not None]
-            logits = self.runtime.decode(sequences, [row.token_id for row in rows])
-            self._publish(rows, self._draw(rows, logits))
+        running = list(self._rows)
+        for start in range(0, len(running), self._batch_size):
+            # A choice of the same request may have failed just now, and this one with it.
+            rows = [row for row in running[start : start + self._batch_size] if row.request.error is None]
+            if not rows:
+                continue
+            with self._failing({row.request for row in rows}):
+                sequences = [row.sequence for row in rows if row.sequence is not None]
+                logits = self.runtime.decode(sequences, [row.token_id for row in rows])
+                self._publish(rows, self._draw(rows, logits))
+
+    def _next_waiting(self) -> _Request | None:
+        """Take the first waiting request that there is room for."""
+        room = self.max_rows - len(self._rows)
+        passed: list[_Request] = []
+        for request in tuple(self._waiting):
+            if request.params.n <= room:
+                for other in passed:
+                    other.overtaken += 1
+                self._waiting.remove(request)
+                return request
+            if request.overtaken >= _OVERTAKEN:
+                break
+            passed.append(request)
+        return None
 
     def _admit(self, request: _Request) -> None:
         first = _Row(request, 0)
@@ -303,6 +402,9 @@ class Engine:
             row.request.events.append(Event(row.index, row.token_id, text, finish_reason, *logprobs))
             if finish_reason is not None:
                 row.request.unfinished -= 1
+        for request in {row.request: None for _, row in good}:
+            if request.on_progress is not None:
+                request.on_progress()
 
     @contextlib.contextmanager
     def _failing(self, requests: set[_Request]) -> Iterator[None]:
@@ -320,6 +422,8 @@ class Engine:
         failure.__cause__ = cause
         self._leave([row for row in self._rows if row.request is request])
         request.error = failure
+        if request.on_progress is not None:
+            request.on_progress()
 
     def _drop_cancelled(self) -> None:
         while self._cancelled:

@@ -9,10 +9,13 @@
     ├── DeviceError (RuntimeError)       no CUDA device or no kernels for it, or one that failed
     ├── ModelFileError (OSError)         a model directory lacks a file, or a file is not what it should be
     ├── GenerationError (RuntimeError)   a request that had begun cannot be finished
+    ├── QueueFullError (RuntimeError)    as many requests wait for a model as may
     ├── BenchmarkError (RuntimeError)    a benchmark whose result is wrong, or that cannot be run here
     └── APIError                         a chat request that cannot be served, as the chat API says it
         ├── BadRequestError              400: the request itself is wrong
+        ├── AuthenticationError          401: no API key, or not the right one
         ├── NotFoundError                404: no such model
+        ├── RateLimitError               429: too many requests wait already
         └── InternalServerError          500: a fault of ours
 
 Messages say what was expected, what came, and where: ``top_p must be in [0, 1], got 1.2 at row 3``.
@@ -62,6 +65,10 @@ class GenerationError(NextTokenError, RuntimeError):
     """A request that had begun cannot be finished: the runtime failed, or left no token to draw."""
 
 
+class QueueFullError(NextTokenError, RuntimeError):
+    """As many requests wait for a model as may."""
+
+
 class BenchmarkError(NextTokenError, RuntimeError):
     """A benchmark whose result is not right, so that its time means nothing, or that cannot be run here."""
 
@@ -100,10 +107,24 @@ class BadRequestError(APIError):
     type = "invalid_request_error"
 
 
+class AuthenticationError(APIError):
+    """401: no API key, or not the right one."""
+
+    status_code = 401
+    type = "invalid_request_error"
+
+
 class NotFoundError(APIError):
     """404: no such model."""
 
     status_code = 404
+    type = "invalid_request_error"
+
+
+class RateLimitError(APIError):
+    """429: too many requests wait already; it may go well later."""
+
+    status_code = 429
     type = "invalid_request_error"
 
 
