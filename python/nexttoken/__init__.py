@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,14 @@ from nexttoken.params import SamplingParams, is_integer, shown
 from nexttoken.sampler import Sampler, StepResult
 
 if TYPE_CHECKING:
+    from nexttoken.chat.client import AsyncClient, Client
     from nexttoken.chat.completion import chat_completion
 
 __version__: str = _core.build_info()["version"]
 
 __all__ = [
+    "AsyncClient",
+    "Client",
     "DeviceError",
     "Distribution",
     "MissingExtraError",
@@ -60,10 +64,16 @@ def build_info() -> dict[str, Any]:
     return {**_core.build_info(), "cuda": importlib.util.find_spec("nexttoken._cuda") is not None}
 
 
+_CHAT = {
+    "AsyncClient": "nexttoken.chat.client",
+    "Client": "nexttoken.chat.client",
+    "chat_completion": "nexttoken.chat.completion",
+}
+
+
 def __getattr__(name: str) -> Any:
     # The chat layer needs packages that the base install does not have: it is imported when it is first asked for.
-    if name == "chat_completion":
-        from nexttoken.chat.completion import chat_completion
-
-        return chat_completion
+    module = _CHAT.get(name)
+    if module is not None:
+        return getattr(importlib.import_module(module), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

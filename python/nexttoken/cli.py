@@ -1,4 +1,4 @@
-"""The command line: ``nexttoken chat`` talks to a model, ``bench`` measures, ``info`` says what is installed."""
+"""The command line: ``nexttoken chat`` talks to a model, ``serve`` offers it over HTTP, ``bench`` measures."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from nexttoken.exceptions import (
 from nexttoken.extras import PACKAGES, missing
 from nexttoken.models import EMBEDDED
 from nexttoken.runtimes import RUNTIMES
+from nexttoken.server.command import add_parser as add_serve
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -120,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     chat.add_argument("--no-stream", action="store_true", help="print the answer when it is whole")
     chat.add_argument("--json", action="store_true", help="print the API's response; with streaming, its events")
 
+    add_serve(commands)
     add_bench(commands)
 
     info = commands.add_parser(

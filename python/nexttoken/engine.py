@@ -173,7 +173,7 @@ class Engine:
         self.runtime = runtime
         self.max_rows = max_rows
         # A member that a runtime may have and need not: most take whatever there is.
-        self._batch_size: int = getattr(runtime, "max_batch_size", None) or max_rows
+        self._batch_size: int | None = getattr(runtime, "max_batch_size", None)
         self._sampler = Sampler(
             runtime.vocab_size,
             token_bytes=runtime.tokenizer.token_bytes,
@@ -333,9 +333,10 @@ class Engine:
 
     def _decode(self) -> None:
         running = list(self._rows)
-        for start in range(0, len(running), self._batch_size):
+        size = self._batch_size or len(running)
+        for start in range(0, len(running), size):
             # A choice of the same request may have failed just now, and this one with it.
-            rows = [row for row in running[start : start + self._batch_size] if row.request.error is None]
+            rows = [row for row in running[start : start + size] if row.request.error is None]
             if not rows:
                 continue
             with self._failing({row.request for row in rows}):

@@ -19,6 +19,7 @@ def test_the_founding_example(ask, runtime):
     data = answer.model_dump(exclude_unset=True)
     assert data.pop("id").startswith("chatcmpl-")
     assert before <= data.pop("created") <= time.time()
+    assert data.pop("system_fingerprint").startswith("fp_")
     prompt_tokens = len(runtime.tokenizer.encode(PROMPT))
     text = "\n\nHello there, how may I assist you today?"
     assert data == {

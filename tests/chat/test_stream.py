@@ -23,7 +23,8 @@ def test_the_shape_of_every_chunk(ask, runtime):
     (shared,) = {(c["id"], c["created"], c["model"], c["object"]) for c in chunks}
     assert shared[0].startswith("chatcmpl-")
     assert shared[2:] == ("scripted", "chat.completion.chunk")
-    assert {frozenset(chunk) for chunk in chunks} == {frozenset(["id", "object", "created", "model", "choices"])}
+    members = ["id", "object", "created", "model", "choices", "system_fingerprint"]
+    assert {frozenset(chunk) for chunk in chunks} == {frozenset(members)}
     choices = [chunk["choices"] for chunk in chunks]
     assert choices[0] == [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}]
     assert choices[1:-1] == [[{"index": 0, "delta": {"content": c}, "finish_reason": None}] for c in TEXT]

@@ -1,36 +1,26 @@
-"""The plain answer: a request's events gathered into one `ChatCompletion`."""
+"""A request's events as the API's response: one body for a plain answer, chunks for a streamed one.
+
+Bodies are plain JSON objects. `chat_completion` makes the official client's types of them, the server sends them as
+they are.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import time
 import uuid
 from collections.abc import Iterator
-from typing import Literal, cast
+from typing import Any
 
-from openai.types import CompletionUsage
-from openai.types.chat import ChatCompletion, ChatCompletionMessage
-from openai.types.chat.chat_completion import Choice
-
+from nexttoken.async_engine import AsyncHandle
+from nexttoken.chat.logprobs import ChoiceLogprobs
+from nexttoken.chat.prepare import Prepared
 from nexttoken.engine import Event, Handle
 from nexttoken.exceptions import GenerationError, InternalServerError
 
-__all__ = ["Answer", "FinishReason", "complete"]
+__all__ = ["PlainAnswer", "StreamedAnswer", "agather", "gather", "server_errors"]
 
-FinishReason = Literal["stop", "length"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Answer:
-    """A request under way: what every part of its response says, and where the events come from."""
-
-    handle: Handle
-    model: str
-    choices: int
-    prompt_tokens: int
-    id: str = dataclasses.field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
-    created: int = dataclasses.field(default_factory=lambda: int(time.time()))
+Body = dict[str, Any]
 
 
 @contextlib.contextmanager
@@ -42,52 +32,141 @@ def server_errors() -> Iterator[None]:
         raise InternalServerError(f"The model could not finish this answer: {error}") from error
 
 
-def finish_reason_of(event: Event) -> FinishReason | None:
-    """The event's finish reason, as the response types want it."""
-    return cast("FinishReason | None", event.finish_reason)
+class _Answer:
+    """What both forms share: the members that every body has, the counts, the logprobs."""
+
+    object: str
+
+    def __init__(self, prepared: Prepared) -> None:
+        request, model = prepared.request, prepared.model
+        self._head = {
+            "id": f"chatcmpl-{uuid.uuid4().hex}",
+            "object": self.object,
+            "created": int(time.time()),
+            "model": model.name,
+        }
+        self._tail: Body = {"system_fingerprint": model.fingerprint}
+        self.choices = request.params.n
+        self.prompt_tokens = len(prepared.token_ids)
+        self.completion_tokens = 0
+        """Every token drawn, those that ended a choice among them."""
+        self._logprobs: list[ChoiceLogprobs] | None = None
+        if request.logprobs:
+            self._logprobs = [ChoiceLogprobs(model.token_texts) for _ in range(self.choices)]
+
+    def _take(self, event: Event) -> list[Body]:
+        """Count an event; returns the logprobs of the tokens shown from now on, none unless asked for."""
+        self.completion_tokens += 1
+        return [] if self._logprobs is None else self._logprobs[event.index].add(event)
+
+    def _usage(self) -> Body:
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "total_tokens": self.prompt_tokens + self.completion_tokens,
+        }
 
 
-def complete(answer: Answer) -> ChatCompletion:
+class PlainAnswer(_Answer):
+    """Gathers events into the body of a `ChatCompletion`. Contents are verbatim."""
+
+    object = "chat.completion"
+
+    def __init__(self, prepared: Prepared) -> None:
+        super().__init__(prepared)
+        self._texts: list[list[str]] = [[] for _ in range(self.choices)]
+        self._reasons: list[str | None] = [None] * self.choices
+        self._entries: list[list[Body]] = [[] for _ in range(self.choices)]
+
+    def add(self, event: Event) -> None:
+        """Take the next event in."""
+        self._entries[event.index] += self._take(event)
+        self._texts[event.index].append(event.text)
+        self._reasons[event.index] = event.finish_reason
+
+    def body(self) -> Body:
+        """The response, once all events are in."""
+        choices = [self._choice(index) for index in range(self.choices)]
+        return {**self._head, "choices": choices, "usage": self._usage(), **self._tail}
+
+    def _choice(self, index: int) -> Body:
+        choice: Body = {
+            "index": index,
+            "message": {"role": "assistant", "content": "".join(self._texts[index])},
+            "finish_reason": self._reasons[index],
+        }
+        if self._logprobs is not None:
+            choice["logprobs"] = {"content": self._entries[index], "refusal": None}
+        return choice
+
+
+def gather(answer: PlainAnswer, handle: Handle) -> Body:
     """Wait for the whole answer.
-
-    Returns
-    -------
-    ChatCompletion
-        Contents verbatim; ``completion_tokens`` counts every token drawn, those that ended a choice among
-        them.
 
     Raises
     ------
     InternalServerError
         If the model fails on the way.
     """
-    texts: list[list[str]] = [[] for _ in range(answer.choices)]
-    reasons: dict[int, FinishReason] = {}
-    completion_tokens = 0
     try:
         with server_errors():
-            for event in answer.handle:
-                completion_tokens += 1
-                texts[event.index].append(event.text)
-                reason = finish_reason_of(event)
-                if reason is not None:
-                    reasons[event.index] = reason
+            for event in handle:
+                answer.add(event)
     finally:
-        answer.handle.close()  # an interrupted caller must not leave its rows running
-    return ChatCompletion(
-        id=answer.id,
-        object="chat.completion",
-        created=answer.created,
-        model=answer.model,
-        choices=[_choice(index, "".join(parts), reasons[index]) for index, parts in enumerate(texts)],
-        usage=CompletionUsage(
-            prompt_tokens=answer.prompt_tokens,
-            completion_tokens=completion_tokens,
-            total_tokens=answer.prompt_tokens + completion_tokens,
-        ),
-    )
+        handle.close()  # an interrupted caller must not leave its rows running
+    return answer.body()
 
 
-def _choice(index: int, content: str, finish_reason: FinishReason) -> Choice:
-    message = ChatCompletionMessage(role="assistant", content=content)
-    return Choice(index=index, message=message, finish_reason=finish_reason)
+async def agather(answer: PlainAnswer, handle: AsyncHandle) -> Body:
+    """`gather` for coroutines."""
+    try:
+        with server_errors():
+            while events := await handle.events():
+                for event in events:
+                    answer.add(event)
+    finally:
+        handle.close()
+    return answer.body()
+
+
+class StreamedAnswer(_Answer):
+    """Turns events into the bodies of `ChatCompletionChunk`.
+
+    Each choice begins with a chunk that names the role and ends with one that has the finish reason and an
+    empty delta; the chunks of several choices interleave.
+    """
+
+    object = "chat.completion.chunk"
+
+    def __init__(self, prepared: Prepared) -> None:
+        super().__init__(prepared)
+        self._begun = [False] * self.choices
+        self._include_usage = prepared.request.include_usage
+        if self._include_usage:
+            self._tail["usage"] = None
+
+    def chunks(self, event: Event) -> Iterator[Body]:
+        """The chunks that an event brings, if any."""
+        entries = self._take(event)
+        if not self._begun[event.index]:
+            self._begun[event.index] = True
+            yield self._chunk(event.index, {"role": "assistant", "content": ""})
+        if event.text:
+            yield self._chunk(event.index, {"content": event.text}, entries)
+            entries = []
+        if event.finish_reason is not None or entries:
+            # Entries without text: special tokens, which have none.
+            delta = {} if event.finish_reason is not None else {"content": ""}
+            yield self._chunk(event.index, delta, entries, event.finish_reason)
+
+    def last(self) -> Iterator[Body]:
+        """What comes after the last event: the usage, where it was asked for."""
+        if self._include_usage:
+            yield {**self._head, "choices": [], **self._tail, "usage": self._usage()}
+
+    def _chunk(self, index: int, delta: Body, entries: list[Body] = [], finish_reason: str | None = None) -> Body:  # noqa: B006
+        # finish_reason is there also where it is null, as in the API's own chunks.
+        choice: Body = {"index": index, "delta": delta, "finish_reason": finish_reason}
+        if self._logprobs is not None:
+            choice["logprobs"] = {"content": entries, "refusal": None} if entries else None
+        return {**self._head, "choices": [choice], **self._tail}

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
-from nexttoken.chat.request import check_context, check_vocabulary, parse_request
 from nexttoken.extras import require
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion, ChatCompletionMessage
 
-    from nexttoken.chat.stream import ChatCompletionStream
+    from nexttoken.chat.prepare import Prepared
+    from nexttoken.chat.stream import AsyncChatCompletionStream, ChatCompletionStream
     from nexttoken.runtimes.base import Runtime
 
-__all__ = ["chat_completion", "create"]
+__all__ = ["async_chat_completion", "chat_completion", "create"]
 
 Model: TypeAlias = "str | os.PathLike[str] | Runtime"
 Messages: TypeAlias = "Sequence[Mapping[str, Any] | ChatCompletionMessage]"
@@ -150,18 +151,36 @@ def create(fields: Mapping[str, Any]) -> ChatCompletion | ChatCompletionStream:
         The request's fields by name. ``model`` and ``messages`` may be missing: that, too, is a
         `BadRequestError`, and so are fields that are no mapping.
     """
-    for module in ("jinja2", "openai.types.chat"):
-        require(module, "chat")
+    ready = _prepare(fields)
     # Imported late, for `import nexttoken` has to be quick and to need NumPy alone.
-    from nexttoken.chat.answer import Answer, complete
-    from nexttoken.chat.models import find_model
+    from openai.types.chat import ChatCompletion
+
+    from nexttoken.chat.answer import PlainAnswer, StreamedAnswer, gather
     from nexttoken.chat.stream import ChatCompletionStream
 
-    request = parse_request(fields)
-    model = find_model(request.model)
-    runtime, params = model.runtime, request.params
-    check_vocabulary(params, runtime.vocab_size)
-    prompt = model.prompts.encode(request.messages)
-    check_context(len(prompt), params.max_tokens, runtime.context_length)
-    answer = Answer(model.engine.submit(prompt, params), model.name, params.n, len(prompt))
-    return ChatCompletionStream(answer) if request.stream else complete(answer)
+    handle = ready.begin()
+    if ready.request.stream:
+        return ChatCompletionStream(StreamedAnswer(ready), handle)
+    return ChatCompletion.model_validate(gather(PlainAnswer(ready), handle))
+
+
+async def async_chat_completion(**fields: Any) -> ChatCompletion | AsyncChatCompletionStream:
+    """`chat_completion` for coroutines: nothing that takes long holds up the event loop."""
+    ready = await asyncio.to_thread(_prepare, fields)
+    from openai.types.chat import ChatCompletion
+
+    from nexttoken.chat.answer import PlainAnswer, StreamedAnswer, agather
+    from nexttoken.chat.stream import AsyncChatCompletionStream
+
+    handle = ready.begin_async()
+    if ready.request.stream:
+        return AsyncChatCompletionStream(StreamedAnswer(ready), handle)
+    return ChatCompletion.model_validate(await agather(PlainAnswer(ready), handle))
+
+
+def _prepare(fields: Mapping[str, Any]) -> Prepared:
+    for module in ("jinja2", "openai.types.chat"):
+        require(module, "chat")
+    from nexttoken.chat.prepare import prepare
+
+    return prepare(fields)

@@ -11,7 +11,10 @@ from nexttoken.exceptions import APIError
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionChunk
 
-__all__ = ["sse"]
+__all__ = ["DONE", "event_text", "sse"]
+
+DONE = "data: [DONE]\n\n"
+"""The event that ends a stream."""
 
 
 def sse(chunks: Iterable[ChatCompletionChunk]) -> Iterator[str]:
@@ -35,15 +38,16 @@ def sse(chunks: Iterable[ChatCompletionChunk]) -> Iterator[str]:
     """
     try:
         for chunk in chunks:
-            yield _event(chunk.model_dump(mode="json", exclude_unset=True))
+            yield event_text(chunk.model_dump(mode="json", exclude_unset=True))
     except APIError as error:
-        yield _event(error.body)
+        yield event_text(error.body)
     finally:
         close = getattr(chunks, "close", None)
         if close is not None:
             close()
-    yield "data: [DONE]\n\n"
+    yield DONE
 
 
-def _event(data: dict[str, Any]) -> str:
+def event_text(data: dict[str, Any]) -> str:
+    """One server-sent event, in ASCII."""
     return f"data: {json.dumps(data, separators=(',', ':'))}\n\n"

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
 import os
 import threading
+import time
+from importlib.metadata import version
 from typing import Any
+
+from openai.types import Model
 
 from nexttoken.chat.fields import invalid_type, shown
 from nexttoken.chat.functions import FunctionMessages
+from nexttoken.chat.logprobs import TokenTexts
 from nexttoken.chat.templates import ChatTemplate, PromptEncoder
 from nexttoken.engine import Engine
 from nexttoken.exceptions import NotFoundError
@@ -18,6 +25,7 @@ __all__ = ["ChatModel", "find_model"]
 
 _EMBEDDED_NAMES = {os.path.realpath(path): name for name, path in EMBEDDED.items()}
 _ATTRIBUTE = "_nexttoken_chat_model"
+_BEGUN = int(time.time())
 _lock = threading.Lock()
 _loaded: dict[str, ChatModel] = {}
 
@@ -34,7 +42,15 @@ class ChatModel:
         self.name = name or runtime.name
         self.runtime = runtime
         self.engine = Engine(runtime, strip_leading_space=strip_leading_space)
+        self.token_texts = TokenTexts(tokenizer)
+        self.fingerprint = _fingerprint(runtime)
         self.prompts = PromptEncoder(template, tokenizer, FunctionMessages(template))
+
+    def named(self, name: str) -> ChatModel:
+        """The same model, engine and all, under another name."""
+        other = copy.copy(self)
+        other.name = name
+        return other
 
 
 def find_model(model: Any) -> ChatModel:
@@ -60,6 +76,24 @@ def find_model(model: Any) -> ChatModel:
     if isinstance(model, Runtime):
         return _adopt(model)
     raise invalid_type("model", "the name of a model, a directory or a runtime", model)
+
+
+def model_object(name: str) -> Model:
+    """A model in the terms of the API's list of models."""
+    from openai.types import Model
+
+    return Model(id=name, object="model", created=_BEGUN, owned_by="nexttoken")
+
+
+def embedded_models() -> list[str]:
+    """The names of the models that are in this installation."""
+    return [name for name, path in EMBEDDED.items() if (path / "config.json").exists()]
+
+
+def _fingerprint(runtime: Runtime) -> str:
+    """Another one when what answers is not the same: then a seed need not give the same text."""
+    parts = (version("nexttoken"), type(runtime).__qualname__, runtime.name, runtime.vocab_size, runtime.chat_template)
+    return "fp_" + hashlib.sha256(repr(parts).encode()).hexdigest()[:10]
 
 
 def _load(name: str) -> ChatModel:

@@ -39,6 +39,8 @@ class ChatRequest:
     params: SamplingParams
     stream: bool
     user: str | None
+    include_usage: bool = False
+    logprobs: bool = False
 
 
 def parse_request(fields: Mapping[str, Any]) -> ChatRequest:

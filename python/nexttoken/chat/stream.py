@@ -1,43 +1,57 @@
-"""The streamed answer: chunks as the tokens come."""
+"""The streamed answer: the official client's chunks as the tokens come, for loops and for coroutines."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 
 from openai.types.chat import ChatCompletionChunk
-from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
 
-from nexttoken.chat.answer import Answer, finish_reason_of, server_errors
-from nexttoken.engine import Event
+from nexttoken.async_engine import AsyncHandle
+from nexttoken.chat.answer import StreamedAnswer, server_errors
+from nexttoken.engine import Handle
 
-__all__ = ["ChatCompletionStream"]
+__all__ = ["AsyncChatCompletionStream", "ChatCompletionStream"]
 
 
-class ChatCompletionStream(Iterator[ChatCompletionChunk]):
-    """The chunks of one answer.
-
-    Each choice begins with a chunk that names the role and ends with one that has the finish reason and an
-    empty delta; the chunks of several choices interleave. Closing the stream, or dropping it, ends the work.
-    """
-
-    def __init__(self, answer: Answer) -> None:
+class _Stream:
+    def __init__(self, answer: StreamedAnswer) -> None:
         self._answer = answer
         self._ready: deque[ChatCompletionChunk] = deque()
-        self._begun: set[int] = set()
+        self._over = False
+
+    def _end(self) -> None:
+        """No event will come any more."""
+        if not self._over:
+            self._over = True
+            self._ready.extend(map(ChatCompletionChunk.model_validate, self._answer.last()))
+
+
+class ChatCompletionStream(_Stream, Iterator[ChatCompletionChunk]):
+    """The chunks of one answer. Closing the stream, or dropping it, ends the work."""
+
+    def __init__(self, answer: StreamedAnswer, handle: Handle) -> None:
+        super().__init__(answer)
+        self._handle = handle
 
     def __next__(self) -> ChatCompletionChunk:
-        while not self._ready:
+        while not self._ready and not self._over:
             with server_errors():
-                event = next(self._answer.handle)
-            self._ready.extend(self._chunks(event))
+                event = next(self._handle, None)
+            if event is None:
+                self._end()
+            else:
+                self._ready.extend(map(ChatCompletionChunk.model_validate, self._answer.chunks(event)))
+        if not self._ready:
+            raise StopIteration
         return self._ready.popleft()
 
     def close(self) -> None:
         """End the answer here: what is not drawn yet never will be."""
+        self._over = True
         self._ready.clear()
-        self._answer.handle.close()
+        self._handle.close()
 
     def __enter__(self) -> ChatCompletionStream:
         return self
@@ -47,22 +61,36 @@ class ChatCompletionStream(Iterator[ChatCompletionChunk]):
     ) -> None:
         self.close()
 
-    def _chunks(self, event: Event) -> Iterator[ChatCompletionChunk]:
-        if event.index not in self._begun:
-            self._begun.add(event.index)
-            yield self._chunk(event.index, ChoiceDelta(role="assistant", content=""))
-        if event.text:
-            yield self._chunk(event.index, ChoiceDelta(content=event.text))
-        if event.finish_reason is not None:
-            yield self._chunk(event.index, ChoiceDelta(), event)
 
-    def _chunk(self, index: int, delta: ChoiceDelta, last: Event | None = None) -> ChatCompletionChunk:
-        # finish_reason is given also where it is null, so that the serialised chunk has the key.
-        reason = None if last is None else finish_reason_of(last)
-        return ChatCompletionChunk(
-            id=self._answer.id,
-            object="chat.completion.chunk",
-            created=self._answer.created,
-            model=self._answer.model,
-            choices=[Choice(index=index, delta=delta, finish_reason=reason)],
-        )
+class AsyncChatCompletionStream(_Stream, AsyncIterator[ChatCompletionChunk]):
+    """The chunks of one answer, for ``async for``. Closing the stream, or dropping it, ends the work."""
+
+    def __init__(self, answer: StreamedAnswer, handle: AsyncHandle) -> None:
+        super().__init__(answer)
+        self._handle = handle
+
+    async def __anext__(self) -> ChatCompletionChunk:
+        while not self._ready and not self._over:
+            with server_errors():
+                events = await self._handle.events()
+            for event in events:
+                self._ready.extend(map(ChatCompletionChunk.model_validate, self._answer.chunks(event)))
+            if not events:
+                self._end()
+        if not self._ready:
+            raise StopAsyncIteration
+        return self._ready.popleft()
+
+    async def close(self) -> None:
+        """End the answer here: what is not drawn yet never will be."""
+        self._over = True
+        self._ready.clear()
+        self._handle.close()
+
+    async def __aenter__(self) -> AsyncChatCompletionStream:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

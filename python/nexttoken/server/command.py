@@ -1,0 +1,117 @@
+"""``nexttoken serve``: its flags. The server itself, and what it needs, is loaded when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import os
+import sys
+from typing import Any
+
+from nexttoken.exceptions import ParameterError
+from nexttoken.extras import PACKAGES, require
+from nexttoken.server.settings import Settings
+
+__all__ = ["add_parser"]
+
+_DEFAULTS = Settings()
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``serve`` to the subcommands of a parser."""
+    serve = commands.add_parser(
+        "serve",
+        help="offer a model over HTTP",
+        description="Serve the chat API of a model over HTTP, for any client of the hosted API.",
+        allow_abbrev=False,
+    )
+    serve.set_defaults(run=_serve)
+    serve.add_argument(
+        "--model",
+        action="append",
+        metavar="[NAME=]MODEL",
+        help="a model's name or directory, and what requests call it; may be given several times (default: tiny-chat)",
+    )
+    serve.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s, this machine only)")
+    serve.add_argument("--port", type=int, default=8000, help="default: %(default)s; 0 takes a free one")
+    serve.add_argument(
+        "--api-key",
+        action="append",
+        metavar="KEY",
+        help="who may use it; may be given several times (default: $NEXTTOKEN_API_KEY, which other users cannot see; "
+        "without any, everybody)",
+    )
+    number = {"type": int, "metavar": "N"}
+    seconds = {"type": float, "metavar": "S"}
+    for flag, kind, text in (
+        ("max_rows", number, "answers that a model works on at a time"),
+        ("max_waiting", number, "requests that may wait for a model; a further one is answered with 429"),
+        ("max_body_bytes", number, "the largest request"),
+        ("body_timeout_s", seconds, "seconds that a client may take to send its request"),
+        ("request_timeout_s", seconds, "seconds that an answer may take"),
+    ):
+        name = "--" + flag.removesuffix("_s").replace("_", "-")
+        serve.add_argument(
+            name, dest=flag, default=getattr(_DEFAULTS, flag), help=f"{text} (default: %(default)s)", **kind
+        )
+    serve.add_argument(
+        "--shutdown-timeout",
+        type=int,
+        default=30,
+        metavar="S",
+        help="seconds that answers may still take after SIGTERM or Ctrl-C (default: %(default)s)",
+    )
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    models = dict(map(_named, arguments.model or ["tiny-chat"]))
+    if len(models) < len(arguments.model or models):
+        raise ParameterError("each model must have a name of its own")
+    keys = arguments.api_key or list(filter(None, [os.environ.get("NEXTTOKEN_API_KEY")]))
+    if not all(keys):
+        raise ParameterError("api-key must not be empty")
+    settings = Settings(
+        api_keys=tuple(keys),
+        max_rows=_at_least("max-rows", arguments.max_rows, 128),  # a request may ask for 128 answers
+        max_waiting=_at_least("max-waiting", arguments.max_waiting, 1),
+        max_body_bytes=_at_least("max-body-bytes", arguments.max_body_bytes, 1),
+        body_timeout_s=_at_least("body-timeout", arguments.body_timeout_s, 0.001),
+        request_timeout_s=_at_least("request-timeout", arguments.request_timeout_s, 0.001),
+    )
+    for extra in ("server", "chat"):
+        for package in PACKAGES[extra]:
+            require(package, "server")
+    from nexttoken.server.run import serve
+
+    if not keys and not _is_loopback(arguments.host):
+        print(f"nexttoken: anyone who reaches {arguments.host} may use this server: see --api-key", file=sys.stderr)
+    return serve(
+        models,
+        host=arguments.host,
+        port=arguments.port,
+        settings=settings,
+        shutdown_timeout_s=arguments.shutdown_timeout,
+    )
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, equals, model = text.partition("=")
+    if not equals:
+        model = text
+        name = os.path.basename(os.path.normpath(text))
+    if not name or not model:
+        raise ParameterError(f"model must be MODEL or NAME=MODEL, got {text!r}")
+    return name, model
+
+
+def _at_least(name: str, value: Any, minimum: float) -> Any:
+    if not value >= minimum:
+        raise ParameterError(f"{name} must be at least {minimum}, got {value}")
+    return value
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

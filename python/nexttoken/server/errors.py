@@ -1,0 +1,41 @@
+"""Refusals that only a server has, and every error as the response that the API's clients understand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.responses import Response
+
+from nexttoken.exceptions import APIError, RateLimitError
+from nexttoken.server.json_response import json_response
+
+__all__ = ["RequestError", "error_response"]
+
+
+class RequestError(APIError):
+    """A request that is wrong as HTTP has it: method, path, size, type, time."""
+
+    type = "invalid_request_error"
+
+    def __init__(self, status_code: int, message: str, *, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.status_code = status_code
+
+
+class RequestTimeoutError(APIError):
+    """503: an answer took longer than the server allows."""
+
+    status_code = 503
+
+
+def error_response(error: APIError, headers: Mapping[str, str] | None = None) -> Response:
+    """An error as a response: the API's JSON, and what tells clients whether to try again."""
+    extra = dict(headers or {})
+    if isinstance(error, RateLimitError):
+        extra["retry-after"] = "1"
+    if isinstance(error, RequestTimeoutError) or error.status_code == 408:
+        # The official clients would send it twice more.
+        extra["x-should-retry"] = "false"
+    if error.status_code == 401:
+        extra["www-authenticate"] = "Bearer"
+    return json_response(error.body, status_code=error.status_code, headers=extra)

@@ -1,0 +1,17 @@
+"""JSON as it goes over the wire."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+__all__ = ["json_response"]
+
+
+def json_response(body: Any, status_code: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A response whose JSON is ASCII: some readers break lines at U+2028, and half a surrogate pair has no UTF-8."""
+    text = json.dumps(body, separators=(",", ":"), allow_nan=False)
+    return Response(text, status_code, headers, "application/json")

@@ -1,0 +1,66 @@
+"""Running the application with uvicorn: sockets, signals, the line that says where it listens."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import uvicorn
+
+from nexttoken.server.app import create_app
+from nexttoken.server.settings import Settings
+
+__all__ = ["serve"]
+
+
+class _Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            port = self.servers[0].sockets[0].getsockname()[1]
+            host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
+            print(f"nexttoken serves http://{host}:{port}/v1", flush=True)
+
+
+def serve(
+    models: Mapping[str, Any],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    settings: Settings | None = None,
+    shutdown_timeout_s: int = 30,
+) -> int:
+    """Serve until a signal says to stop; answers that have begun are then finished.
+
+    Parameters
+    ----------
+    models : mapping of str to str, path or Runtime
+        As `create_app` takes them.
+    host, port
+        Where to listen: this machine only, unless told otherwise; port 0 takes one that is free.
+    settings : Settings
+        Keys and limits.
+    shutdown_timeout_s : int
+        How long answers that have begun may still take after the first signal. A second signal ends them at once.
+
+    Returns
+    -------
+    int
+        0, or 1 where it could not listen.
+    """
+    config = uvicorn.Config(
+        create_app(models, settings),
+        host=host,
+        port=port,
+        log_level="warning",
+        timeout_graceful_shutdown=shutdown_timeout_s,
+        server_header=False,
+    )
+    server = _Server(config)
+    server.run()
+    if not server.started:
+        print(f"nexttoken: cannot listen at {host}:{port}", file=sys.stderr)
+        return 1
+    return 0
