@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from openai.types.chat import ChatCompletionMessage
 
-from nexttoken.chat.messages import parse_messages
+from nexttoken.chat.messages import ROLES, parse_messages
 from nexttoken.exceptions import BadRequestError
 
 USER = {"role": "user", "content": "x"}
@@ -39,16 +39,18 @@ def test_a_message_of_the_wrong_type(value):
     assert refused(value).param == "messages.[2]"
 
 
-@pytest.mark.parametrize("role", ["system", "user", "assistant"])
+@pytest.mark.parametrize("role", ["system", "user", "assistant", "developer"])
 def test_roles(role):
     assert taken({"role": role, "content": "x"}) == {"role": role, "content": "x"}
 
 
-@pytest.mark.parametrize("role", ["x", "User", "USER", "", " user", "tool", "developer"])
+@pytest.mark.parametrize("role", ["x", "User", "USER", "", " user", "Tool", "functions"])
 def test_unknown_roles(role):
     error = refused({"role": role, "content": "x"})
-    assert error.message == (f"'{role}' is not one of ['system', 'assistant', 'user', 'function'] - 'messages.2.role'")
-    assert error.code is None
+    assert error.message == (
+        f"'{role}' is not one of ['system', 'assistant', 'user', 'function', 'tool', 'developer'] - 'messages.2.role'"
+    )
+    assert (error.param, error.code) == ("messages.[2].role", None)
 
 
 @pytest.mark.parametrize("role", [None, 5, ["user"], True])
@@ -57,17 +59,19 @@ def test_roles_of_the_wrong_type(role):
     assert refused({"content": "x"}).param == "messages.[2].role"
 
 
-@pytest.mark.parametrize("role", ["system", "user", "function", "assistant"])
+@pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("content", [{}, {"content": None}])
 def test_content_is_required(role, content):
-    error = refused({"role": role, "name": "f", **content})
+    error = refused({"role": role, "name": "f", **({"tool_call_id": "a"} if role == "tool" else {}), **content})
     assert error.message == "Invalid value for 'content': expected a string, got null."
     assert error.param == "messages.[2].content"
 
 
-@pytest.mark.parametrize("content", [5, True, ["x"], {"text": "x"}, [{"type": "text", "text": "x"}], b"x"])
+@pytest.mark.parametrize("content", [5, True, {"text": "x"}, b"x", np.array(["x"]), {"type": "text", "text": "x"}])
 def test_content_of_the_wrong_type(content):
-    assert refused({"role": "user", "content": content}).param == "messages.[2].content"
+    error = refused({"role": "user", "content": content})
+    assert (error.param, error.code) == ("messages.[2].content", "invalid_type")
+    assert "expected a string or an array of text parts" in error.message
 
 
 def test_content_that_is_half_a_character():
@@ -131,17 +135,26 @@ def test_names_that_are_not_right(name):
     assert refused({"role": "user", "content": "x", "name": name}).param == "messages.[2].name"
 
 
-@pytest.mark.parametrize("field", ["tool_calls", "tool_call_id", "refusal", "weight", "id", "Content"])
+@pytest.mark.parametrize("field", ["weight", "id", "Content", "", "\ud800", 5, None, ("role",)])
 def test_other_members_are_refused_by_name(field):
-    error = refused({**USER, field: "x"})
-    assert f"'{field}' was unexpected" in error.message
+    error = refused({**USER, field: None})
+    assert f"('{str(field).encode('utf-8', 'backslashreplace').decode()}' was unexpected)" in error.message
     assert "messages.2" in error.message
 
 
-@pytest.mark.parametrize("value", [np.array([1, 2]), np.array([]), 0, False, object()])
-def test_other_members_of_any_type(value):
+@pytest.mark.parametrize("field", ["refusal", "audio", "annotations"])
+@pytest.mark.parametrize("value", ["x", {"id": "a"}, ["x"], np.array([1, 2]), np.array([]), 0, False, object()])
+def test_members_that_are_not_supported(field, value):
     """Only what is known to be empty is passed over; nothing is asked whether it is true."""
-    assert "'tool_calls' was unexpected" in refused({**USER, "tool_calls": value}).message
+    error = refused({"role": "assistant", "content": "x", field: value})
+    assert (error.param, error.code) == (f"messages.[2].{field}", "unsupported_parameter")
+    assert f"'messages.[2].{field}' is not supported here" in error.message
+
+
+@pytest.mark.parametrize("field", ["refusal", "audio", "annotations"])
+@pytest.mark.parametrize("value", [None, "", [], {}])
+def test_members_that_are_empty(field, value):
+    assert taken({"role": "assistant", "content": "x", field: value}) == {"role": "assistant", "content": "x"}
 
 
 def test_an_answer_can_be_handed_back(ask, runtime):
