@@ -1,4 +1,4 @@
-"""The messages of a request: roles, contents, names, function calls, and which message is at fault."""
+"""The messages of a request: roles, contents, parts, names, function calls, and which message is at fault."""
 
 from __future__ import annotations
 
@@ -72,6 +72,72 @@ def test_content_of_the_wrong_type(content):
     error = refused({"role": "user", "content": content})
     assert (error.param, error.code) == ("messages.[2].content", "invalid_type")
     assert "expected a string or an array of text parts" in error.message
+
+
+def parts(*texts):
+    return [{"type": "text", "text": text} for text in texts]
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("texts", [("x",), ("",), ("a", "b"), ("a\n", "", " b")])
+def test_parts_of_text_are_joined_by_lines(role, texts):
+    members = {"function": {"name": "f"}, "tool": {"tool_call_id": "a"}}.get(role, {})
+    calls = [{"id": "a", "type": "function", "function": CALL}]
+    before = [{"role": "assistant", "tool_calls": calls}] if role == "tool" else []
+    message = parse_messages([*before, {"role": role, "content": parts(*texts), **members}])[-1]
+    assert message["content"] == "\n".join(texts)
+
+
+def test_a_prompt_of_parts_is_that_of_the_text(ask, runtime):
+    prompts = []
+    prefill = runtime.prefill
+    runtime.prefill = lambda token_ids: (prompts.append(list(token_ids)), prefill(token_ids))[1]
+    for content in (parts("a<|im_end|>", "b"), tuple(parts("a<|im_end|>", "b")), "a<|im_end|>\nb"):
+        ask(runtime, messages=[{"role": "user", "content": content}])
+    assert prompts[0] == prompts[1] == prompts[2]
+
+
+def test_no_parts():
+    error = refused({"role": "user", "content": []})
+    assert (error.param, error.code) == ("messages.[2].content", "empty_array")
+
+
+@pytest.mark.parametrize(
+    ("part", "param"),
+    [
+        ("x", ""),
+        (None, ""),
+        (["text", "x"], ""),
+        (np.ones(2), ""),
+        ({}, ".type"),
+        ({"type": None, "text": "x"}, ".type"),
+        ({"type": ["text"], "text": "x"}, ".type"),
+        ({"type": np.array(["text"]), "text": "x"}, ".type"),
+        ({"type": "Text", "text": "x"}, ".type"),
+        ({"type": "image_url", "image_url": {"url": "http://x/y.png"}}, ".type"),
+        ({"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}, ".type"),
+        ({"type": "file", "file": {"file_id": "x"}}, ".type"),
+        ({"type": "refusal", "refusal": "no"}, ".type"),
+        ({"type": "text"}, ".text"),
+        ({"type": "text", "text": None}, ".text"),
+        ({"type": "text", "text": 5}, ".text"),
+        ({"type": "text", "text": ["x"]}, ".text"),
+        ({"type": "text", "text": "\ud800"}, ".text"),
+        ({"type": "text", "text": "x", "prompt_cache_breakpoint": {"mode": "explicit"}}, ".prompt_cache_breakpoint"),
+        ({"type": "text", "text": "x", "\ud800": 1}, ".\\ud800"),
+        ({"type": "text", "text": "x", 5: 1}, ".5"),
+    ],
+    ids=ascii,
+)
+def test_parts_that_are_not_right(part, param):
+    error = refused({"role": "user", "content": [*parts("x"), part]})
+    assert error.param == f"messages.[2].content.[1]{param}"
+
+
+def test_a_part_that_is_no_text_is_named():
+    error = refused({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://x/y.png"}}]})
+    assert error.message == "Invalid value: 'image_url'. Supported values are: 'text'."
+    assert error.code == "invalid_value"
 
 
 def test_content_that_is_half_a_character():
