@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import json
 import math
 from fractions import Fraction
 
@@ -11,22 +11,34 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nexttoken.chat.later_fields import LATER_FIELDS
+from nexttoken.chat.messages import ROLES
+from nexttoken.chat.models import find_model
 from nexttoken.chat.request import parse_request
 from nexttoken.exceptions import BadRequestError, NotFoundError
+from nexttoken.runtimes.scripted import ScriptedRuntime
 
+RUNTIME = ScriptedRuntime(["x"])
 HELLO = [{"role": "user", "content": "Hello!"}]
 OPTIONAL = (
     *("temperature", "top_p", "n", "stream", "stop", "max_tokens", "presence_penalty", "frequency_penalty"),
-    *("logit_bias", "user", "seed"),
+    *("logit_bias", "user", "seed", "max_completion_tokens", "stream_options", "logprobs", "top_logprobs"),
+    *LATER_FIELDS,
 )
-LATER = (
-    *("functions", "function_call", "tools", "tool_choice", "parallel_tool_calls", "response_format", "logprobs"),
-    *("top_logprobs", "max_completion_tokens", "stream_options", "reasoning_effort", "metadata", "store"),
-    *("service_tier", "top_k", "min_p"),
-)
+UNKNOWN = ("top_k", "min_p", "Temperature", "temperature ", "", "\ud800", "x" * 5000)
+DURATION = np.timedelta64(1, "s")  # an integer to Python's type tree
 HUGE = 10**5000  # too long for Python to print
 NUMBERS = {"temperature": (0, 2), "top_p": (0, 1), "presence_penalty": (-2, 2), "frequency_penalty": (-2, 2)}
-INTEGERS = {"n": (1, 128), "max_tokens": (1, None), "seed": (-(2**63), 2**63 - 1)}
+INTEGERS = {
+    "n": (1, 128),
+    "max_tokens": (1, None),
+    "max_completion_tokens": (1, None),
+    "top_logprobs": (0, 20),
+    "seed": (-(2**63), 2**63 - 1),
+}
+SWITCHED = {"top_logprobs": {"logprobs": True}}  # what a field needs beside it
+# In `SamplingParams`, where a name there is another.
+PARAMS = {"max_completion_tokens": "max_tokens", "top_logprobs": "logprobs"}
 
 
 def parse(**fields):
@@ -39,6 +51,7 @@ def test_defaults():
     assert (params.temperature, params.top_p, params.n, params.stop, params.max_tokens) == (1, 1, 1, (), None)
     assert (params.presence_penalty, params.frequency_penalty, params.logit_bias) == (0, 0, None)
     assert (request.stream, request.user, params.seed) == (False, None, None)
+    assert (request.include_usage, request.logprobs, params.logprobs) == (False, False, None)
 
 
 def test_null_is_the_default_of_every_optional_field():
@@ -66,16 +79,23 @@ def test_required_fields(field):
     assert (caught.value.param, caught.value.code) == (field, "missing_required_parameter")
 
 
-@pytest.mark.parametrize("field", LATER)
-@pytest.mark.parametrize("value", [None, True, 1, "none", []])
-def test_other_fields_are_refused_by_name(field, value, refusal):
+@pytest.mark.parametrize("field", UNKNOWN, ids=ascii)
+@pytest.mark.parametrize("value", [None, 1])
+def test_unknown_fields_are_refused_by_name(field, value, refusal):
     error = refusal(**{field: value})
-    assert error.message == f"Unrecognized request argument supplied: {field}"
+    name = field.encode("utf-8", "backslashreplace").decode()
+    assert error.message == f"Unrecognized request argument supplied: {name[:64]}{'...' * (len(name) > 64)}"
     assert (error.param, error.code) == (None, None)
 
 
+@pytest.mark.parametrize("key", [5, None, True, ("model",), 1.5, b"model"])
+def test_names_that_are_no_strings(key):
+    with pytest.raises(BadRequestError, match="Unrecognized request argument supplied: "):
+        parse_request({"model": "m", "messages": HELLO, key: 1})
+
+
 @pytest.mark.parametrize("field", NUMBERS)
-@pytest.mark.parametrize("value", [True, False, "1", [1], {}, b"1", 1j, math.nan])
+@pytest.mark.parametrize("value", [True, False, "1", [1], {}, b"1", 1j, math.nan, np.True_, np.ones(2), DURATION])
 def test_numbers_of_the_wrong_type(field, value, refusal):
     assert refusal(**{field: value}).param == field
 
@@ -95,7 +115,9 @@ def test_numbers_at_the_ends_of_their_range(field, refusal):
 
 
 @pytest.mark.parametrize("field", INTEGERS)
-@pytest.mark.parametrize("value", [True, False, "1", 1.5, math.nan, math.inf, [1], {}, "five"])
+@pytest.mark.parametrize(
+    "value", [True, False, "1", 1.5, math.nan, math.inf, [1], {}, "five", np.True_, np.ones(2), np.array(1), DURATION]
+)
 def test_integers_of_the_wrong_type(field, value, refusal):
     error = refusal(**{field: value})
     assert (error.param, error.code) == (field, "invalid_type")
@@ -104,8 +126,9 @@ def test_integers_of_the_wrong_type(field, value, refusal):
 @pytest.mark.parametrize("field", INTEGERS)
 def test_integers_at_the_ends_of_their_range(field, refusal):
     low, high = INTEGERS[field]
-    for legal in (low, float(low), np.int64(low), 100) + (() if high is None else (high,)):
-        assert getattr(parse(**{field: legal}).params, field) == legal
+    for legal in (low, float(low), np.int64(low), 20) + (() if high is None else (high,)):
+        params = parse(**{field: legal}, **SWITCHED.get(field, {})).params
+        assert getattr(params, PARAMS.get(field, field)) == legal
     for value in (low - 1, -HUGE):
         error = refusal(**{field: value})
         assert (error.param, error.code) == (field, "integer_below_min_value")
@@ -242,16 +265,85 @@ def test_a_request_that_is_no_object(fields):
     assert (caught.value.param, caught.value.code) == (None, "invalid_type")
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner, max_size=3)
+class Awkward:
+    """Whatever is asked of it goes wrong."""
+
+    def __repr__(self):
+        raise RuntimeError
+
+    def __eq__(self, other):
+        raise RuntimeError
+
+    def __bool__(self):
+        raise RuntimeError
+
+    __hash__ = None
+
+
+ODD = [
+    np.ones(2),
+    np.array("x"),
+    np.array([]),
+    np.float32(1),
+    np.bool_(True),
+    DURATION,
+    Awkward(),
+    object,
+    b"x",
+    {1},
+    1j,
+]
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(), max_size=5)  # surrogates among them
+    | st.sampled_from(["text", "function", "none", "auto", "system", "tool", "a"])
+    | st.integers(0, len(ODD) - 1).map(lambda index: ODD[index]),  # not `sampled_from`, which wants to print them
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["type", "text", "id", "function", "name", "arguments", "include_usage", 5, None, "\ud800"]
+            ),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=8,
 )
+MEMBERS = ("role", "content", "name", "function_call", "tool_calls", "tool_call_id", "refusal", "weight", 5)
+messages = st.lists(
+    st.fixed_dictionaries(
+        {"role": st.sampled_from(ROLES)}, optional=dict.fromkeys(MEMBERS[1:], values) | {"content": st.just("x")}
+    )
+    | st.dictionaries(st.sampled_from(MEMBERS), values),
+    max_size=3,
+)
+busy = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
-@given(st.dictionaries(st.sampled_from([*OPTIONAL, "messages", "model", "tools"]), json_values))
-def test_any_json_is_taken_or_refused(fields):
+@busy
+@given(st.dictionaries(st.sampled_from([*OPTIONAL, "messages", "model", "nonsense", 5]), values, max_size=4))
+def test_any_value_is_taken_or_refused(fields):
     """Whatever comes, nothing but a request or a 400 comes out of it."""
-    with contextlib.suppress(BadRequestError):
+    try:
         request = parse_request({"model": "m", "messages": HELLO, **fields})
+    except BadRequestError as error:
+        json.dumps(error.body).encode()
+        error.message.encode()
+    else:
         assert 0 <= request.params.temperature <= 2
         assert 1 <= request.params.n <= 128
+
+
+@busy
+@given(messages)
+def test_any_messages_are_a_prompt_or_refused(given_messages):
+    try:
+        request = parse_request({"model": "m", "messages": given_messages})
+        assert find_model(RUNTIME).prompts.encode(request.messages)
+    except BadRequestError as error:
+        error.message.encode()
+        (error.param or "").encode()

@@ -169,60 +169,43 @@ def test_every_private_use_character_at_once():
         encode([{"role": "user", "content": content + "<|im_end|>"}])
 
 
-CALL = {"role": "assistant", "content": None, "function_call": {"name": "weather", "arguments": '{"town": "Ulm"}'}}
-RESULT = {"role": "function", "name": "weather", "content": "21 degrees"}
-TOOLS_TEMPLATE = (
-    "{% for m in messages %}"
-    "{% if m.role not in ['user', 'assistant', 'tool'] %}{{ raise_exception('role') }}{% endif %}"
-    "[{{ m.role }}]{{ m.content }}"
-    "{% for call in m.tool_calls %}{{ call.function.name }}({{ call.function.arguments.town }}){% endfor %}"
-    "{% endfor %}"
-)
-FUNCTIONS_TEMPLATE = (
-    "{% for m in messages %}[{{ m.role }}]{{ m.name }}{{ m.content }}"
-    "{% if m.function_call %}{{ m.function_call.name }}{{ m.function_call.arguments }}{% endif %}{% endfor %}"
-)
-SILENT_TEMPLATE = (
-    "{% for m in messages %}{% if m.role in ['user', 'assistant'] %}{{ m.content }};{% endif %}{% endfor %}"
-)
-
-
-def text_of(messages, source):
-    return bytes(encode(messages, source)).decode()
-
-
-def test_functions_in_a_template_that_knows_them():
-    assert text_of([USER, CALL, RESULT], FUNCTIONS_TEMPLATE) == (
-        '[user]x[assistant]weather{"town": "Ulm"}[function]weather21 degrees'
+def test_a_conversation_without_functions_reaches_the_template_as_it_is():
+    messages = [{"role": "user", "content": "x", "name": "ann"}]
+    assert (
+        bytes(encode(messages, "{{ messages | tojson }}")).decode()
+        == '[{"role": "user", "content": "x", "name": "ann"}]'
     )
 
 
-def test_functions_in_a_template_that_knows_tools():
-    assert text_of([USER, CALL, RESULT], TOOLS_TEMPLATE) == "[user]x[assistant]weather(Ulm)[tool]21 degrees"
+ROLES_TEMPLATE = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
 
 
-def test_function_calls_in_a_template_that_knows_neither_are_said_in_words():
-    said = r'{"name": "weather", "arguments": "{\"town\": \"Ulm\"}"}'
-    assert text_of([USER, CALL], SILENT_TEMPLATE) == f"x;{said};"
-    assert text_of([USER, {**CALL, "content": "Well"}], SILENT_TEMPLATE) == f"x;Well\n{said};"
+@pytest.mark.parametrize("comment", ["", "{# developer #}", "developer "])
+def test_developers_are_the_system_to_a_template_that_does_not_know_them(comment):
+    messages = [{"role": "developer", "content": "developer"}, USER, {"role": "system", "content": "s"}]
+    assert render(comment + ROLES_TEMPLATE, messages).endswith("[system]developer[user]x[system]s")
+    assert messages[0]["role"] == "developer"
 
 
-def test_function_results_that_the_template_would_drop_are_refused():
-    with pytest.raises(BadRequestError, match="role 'function'") as caught:
-        encode([USER, RESULT], SILENT_TEMPLATE)
-    assert caught.value.param == "messages.[1].role"
+@pytest.mark.parametrize(
+    "condition",
+    ["m.role == 'developer'", 'm["role"] in ("system", "developer")', "m.role not in ['user', 'developer']"],
+)
+def test_developers_in_a_template_that_knows_them(condition):
+    source = "{% for m in messages %}[{{ m.role }}]{% if " + condition + " %}!{% endif %}{{ m.content }}{% endfor %}"
+    messages = [{"role": "developer", "content": "d"}, USER]
+    assert "[developer]" in render(source, messages)
 
 
-@pytest.mark.parametrize("arguments", ["", "not json", "[1]", "5", "[" * 100_000])
-def test_arguments_that_are_no_json_object(arguments):
-    call = {**CALL, "function_call": {"name": "weather", "arguments": arguments}}
-    source = "{% for c in messages[-1].tool_calls %}{{ c.function.name }}{{ c.function.arguments }}{% endfor %}"
-    assert text_of([call], source) == f"weather{arguments}"
+def test_developers_in_a_template_without_a_system_role():
+    source = "{% if messages[0].role == 'system' %}{{ raise_exception('no system role here') }}{% endif %}ok"
+    with pytest.raises(BadRequestError, match="no system role here"):
+        render(source, [{"role": "developer", "content": "x"}])
 
 
-def test_a_conversation_without_functions_reaches_the_template_as_it_is():
-    messages = [{"role": "user", "content": "x", "name": "ann"}]
-    assert text_of(messages, "{{ messages | tojson }}") == '[{"role": "user", "content": "x", "name": "ann"}]'
+def test_special_tokens_from_a_developer_are_text():
+    ids = encode([{"role": "developer", "content": "<|im_end|>"}])
+    assert ids == [START, *b"system\n<|im_end|>", END, 10, START, *b"assistant\n"]
 
 
 @pytest.mark.parametrize("source", ["", "{# nothing #}", "{{ '' }}", "{% for m in messages %}{% endfor %}"])

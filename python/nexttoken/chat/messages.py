@@ -1,26 +1,37 @@
-"""The messages of a request: roles, contents, names, function calls."""
+"""The messages of a request: roles, contents, names, and which message is at fault."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from nexttoken.chat.fields import invalid_type, shown, string
+from nexttoken.chat.calls import check_replies, parse_function_call, parse_tool_calls
+from nexttoken.chat.fields import (
+    array,
+    choice,
+    members,
+    path,
+    require_members,
+    shown,
+    string,
+    unsupported,
+)
 from nexttoken.exceptions import BadRequestError
 
 __all__ = ["ROLES", "Message", "parse_messages"]
 
-ROLES = ("system", "assistant", "user", "function")
+ROLES = ("system", "assistant", "user", "function", "tool", "developer")
 
 Message = dict[str, Any]
-"""A checked message: ``role``, ``content`` (a string, or None beside a function call), and what else was
-given of ``name`` and ``function_call``."""
+"""A checked message: ``role``, ``content`` (a string, or None beside a call), and what else was given of
+``name``, ``function_call``, ``tool_calls`` and ``tool_call_id``."""
 
-_FIELDS = ("role", "content", "name", "function_call")
-# Members of today's message objects. Clients hand an answer's message back as it came, with these as nulls.
-_LATER_FIELDS = ("annotations", "audio", "refusal", "tool_call_id", "tool_calls")
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_ONLY_FOR = {"function_call": "assistant", "tool_calls": "assistant", "tool_call_id": "tool"}
+_REQUIRED = {"function": "name", "tool": "tool_call_id"}
+# Clients hand an answer's message back as it came, with these as nulls or empty.
+_UNSUPPORTED = ("annotations", "audio", "refusal")
 
 
 def parse_messages(value: object) -> list[Message]:
@@ -36,57 +47,39 @@ def parse_messages(value: object) -> list[Message]:
     BadRequestError
         Naming the message by its index.
     """
-    if not isinstance(value, (list, tuple)):
-        raise invalid_type("messages", "an array of objects", value)
-    if not value:
-        raise BadRequestError(
-            "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead.",
-            param="messages",
-            code="empty_array",
-        )
-    return [_parse_message(index, message) for index, message in enumerate(value)]
+    given = array("messages", value, "an array of objects", minimum=1)
+    messages = [_parse_message(f"messages.[{index}]", message) for index, message in enumerate(given)]
+    check_replies(messages)
+    return messages
 
 
-def _parse_message(index: int, value: Any) -> Message:
-    at = f"messages.[{index}]"
-    if not isinstance(value, Mapping):
-        if isinstance(value, type) or not hasattr(value, "model_dump"):
-            raise invalid_type(at, "an object", value)
-        value = value.model_dump(exclude_unset=True)
-    for key in value:
-        if key not in _FIELDS and not (key in _LATER_FIELDS and _is_empty(value[key])):
+def _parse_message(at: str, value: Any) -> Message:
+    given = members(at, value, ("role", *_MEMBERS, *_UNSUPPORTED))
+    role = _parse_role(at, given)
+    for name in _UNSUPPORTED:
+        if not _is_empty(given.get(name)):
+            raise unsupported(f"{at}.{name}")
+    for name, owner in _ONLY_FOR.items():
+        if name in given and role != owner:
             raise BadRequestError(
-                f"Additional properties are not allowed ('{shown(key)}' was unexpected) - 'messages.{index}'",
-                param=f"{at}.{shown(key)}",
+                f"Invalid '{name}': only for messages with role '{owner}' - '{path(at)}'", param=f"{at}.{name}"
             )
-    role = _parse_role(index, value)
-    message: Message = {"role": role, "content": None}
-    if value.get("function_call") is not None:
-        if role != "assistant":
-            raise BadRequestError(
-                f"Invalid 'function_call': only for messages with role 'assistant' - 'messages.{index}'",
-                param=f"{at}.function_call",
-            )
-        message["function_call"] = _parse_function_call(f"{at}.function_call", value["function_call"])
-    content = value.get("content")
-    if content is not None or "function_call" not in message:
-        if not isinstance(content, str):
-            got = "null" if content is None else type(content).__name__
-            raise BadRequestError(f"Invalid value for 'content': expected a string, got {got}.", param=f"{at}.content")
-        message["content"] = string(f"{at}.content", content)
-    name = value.get("name")
-    if name is not None:
-        if not _NAME.fullmatch(string(f"{at}.name", name)):
-            raise BadRequestError(
-                f"'{shown(name)}' does not match '^[a-zA-Z0-9_-]{{1,64}}$' - 'messages.{index}.name'",
-                param=f"{at}.name",
-            )
-        message["name"] = name
-    elif role == "function":
+    if "content" not in given and "function_call" not in given and "tool_calls" not in given:
+        raise BadRequestError("Invalid value for 'content': expected a string, got null.", param=f"{at}.content")
+    needed = _REQUIRED.get(role)
+    if needed and needed not in given:
         raise BadRequestError(
-            "Missing parameter 'name': messages with role 'function' must have a 'name'.", param=f"{at}.name"
+            f"Missing parameter '{needed}': messages with role '{role}' must have a '{needed}'.",
+            param=f"{at}.{needed}",
         )
-    return message
+    parsed = {name: parse(f"{at}.{name}", given[name]) for name, parse in _MEMBERS.items() if name in given}
+    if "function_call" in parsed and "tool_calls" in parsed:
+        raise BadRequestError(
+            f"Setting 'function_call' and 'tool_calls' at the same time is not supported - '{path(at)}'",
+            param=f"{at}.function_call",
+            code="invalid_parameter_combination",
+        )
+    return {"role": role, "content": None, **parsed}
 
 
 def _is_empty(value: object) -> bool:
@@ -94,27 +87,44 @@ def _is_empty(value: object) -> bool:
     return value is None or (isinstance(value, (str, list, tuple, dict)) and not value)
 
 
-def _parse_role(index: int, value: Mapping[str, Any]) -> str:
-    role = value.get("role")
-    if role is None:
-        raise BadRequestError(f"'role' is a required property - 'messages.{index}'", param=f"messages.[{index}].role")
+def _parse_role(at: str, given: Mapping[str, Any]) -> str:
+    require_members(at, given, ["role"])
+    role = given["role"]
     if not isinstance(role, str) or role not in ROLES:
-        raise BadRequestError(
-            f"'{shown(role)}' is not one of {list(ROLES)} - 'messages.{index}.role'",
-            param=f"messages.[{index}].role",
-        )
+        raise BadRequestError(f"'{shown(role)}' is not one of {list(ROLES)} - '{path(at)}.role'", param=f"{at}.role")
     return role
 
 
-def _parse_function_call(at: str, value: Any) -> dict[str, str]:
-    if not isinstance(value, Mapping):
-        raise invalid_type(at, "an object", value)
-    for key in value:
-        if key not in ("name", "arguments"):
-            raise BadRequestError(
-                f"Additional properties are not allowed ('{shown(key)}' was unexpected) - '{at}'", param=at
-            )
-    for key in ("name", "arguments"):
-        if value.get(key) is None:
-            raise BadRequestError(f"'{key}' is a required property - '{at}'", param=f"{at}.{key}")
-    return {key: string(f"{at}.{key}", value[key]) for key in ("name", "arguments")}
+def _parse_content(param: str, value: Any) -> str:
+    """A string, or parts of text, which lines join as in vLLM and llama.cpp."""
+    if isinstance(value, str):
+        return string(param, value)
+    parts = array(param, value, "a string or an array of text parts", minimum=1)
+    return "\n".join(_parse_part(f"{param}.[{index}]", part) for index, part in enumerate(parts))
+
+
+def _parse_part(param: str, value: Any) -> str:
+    # The type first: what else a part may have depends on it, and the type is what is wrong with an image.
+    if isinstance(value, Mapping) and isinstance(value.get("type"), str):
+        choice(f"{param}.type", value["type"], ["text"])
+    given = members(param, value, ("type", "text"))
+    require_members(param, given, ["type", "text"])
+    choice(f"{param}.type", given["type"], ["text"])
+    return string(f"{param}.text", given["text"])
+
+
+def _parse_name(param: str, value: Any) -> str:
+    if not _NAME.fullmatch(string(param, value)):
+        raise BadRequestError(
+            f"'{shown(value)}' does not match '^[a-zA-Z0-9_-]{{1,64}}$' - '{path(param)}'", param=param
+        )
+    return str(value)
+
+
+_MEMBERS: dict[str, Callable[[str, Any], Any]] = {
+    "content": _parse_content,
+    "name": _parse_name,
+    "function_call": parse_function_call,
+    "tool_calls": parse_tool_calls,
+    "tool_call_id": string,
+}

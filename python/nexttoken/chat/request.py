@@ -1,4 +1,4 @@
-"""A chat request: the fields of the 2023 document and `seed`, each checked, the rest refused by name.
+"""A chat request: every field checked, and what cannot be honoured refused by name.
 
 Checked by hand and not by a pydantic model, because the API's own messages, `param` and `code` are the contract.
 """
@@ -7,13 +7,26 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from nexttoken.chat.fields import boolean, integer, invalid_type, kind, number, shown, string
+from nexttoken.chat.fields import (
+    Check,
+    array,
+    boolean,
+    integer,
+    invalid_type,
+    kind,
+    members,
+    number,
+    shown,
+    string,
+    unsupported_value,
+)
+from nexttoken.chat.later_fields import LATER_FIELDS
 from nexttoken.chat.messages import Message, parse_messages
 from nexttoken.exceptions import BadRequestError
-from nexttoken.params import SamplingParams
+from nexttoken.params import MAX_LOGPROBS, SamplingParams, is_integer
 
 __all__ = ["ChatRequest", "parse_request"]
 
@@ -29,7 +42,14 @@ class ChatRequest:
     Attributes
     ----------
     params : SamplingParams
-        All that shapes the drawing of tokens; `n`, `seed`, `stop` and `max_tokens` among it.
+        All that shapes the drawing of tokens; `n`, `seed`, `stop`, `max_tokens` and `logprobs` among it.
+    stream : bool
+        Whether the answer comes in chunks.
+    include_usage : bool
+        Whether a stream says at its end how many tokens it took.
+    logprobs : bool
+        Whether the answer says how likely its tokens were. `params.logprobs` is then the number of
+        alternatives for each, and None otherwise.
     user : str or None
         Who asks, in the caller's own terms. It has no effect on the answer.
     """
@@ -38,9 +58,9 @@ class ChatRequest:
     messages: list[Message]
     params: SamplingParams
     stream: bool
+    include_usage: bool
+    logprobs: bool
     user: str | None
-    include_usage: bool = False
-    logprobs: bool = False
 
 
 def parse_request(fields: Mapping[str, Any]) -> ChatRequest:
@@ -62,21 +82,44 @@ def parse_request(fields: Mapping[str, Any]) -> ChatRequest:
             f"Invalid type for the request: expected an object, but got {kind(fields)} instead.", code="invalid_type"
         )
     for name in fields:
-        if name not in _FIELDS:
+        if not isinstance(name, str) or name not in _FIELDS:
             raise BadRequestError(f"Unrecognized request argument supplied: {shown(name)}")
-    for name in ("model", "messages"):
+    for name in _REQUIRED:
         if name not in fields:
             raise BadRequestError(
                 f"Missing required parameter: '{name}'.", param=name, code="missing_required_parameter"
             )
-    if fields["model"] is None:
-        raise invalid_type("model", "a string", None)
-    given = {name: value for name, value in fields.items() if value is not None}
-    messages = parse_messages(fields["messages"])
-    stream = boolean("stream", given.get("stream", False))
-    user = string("user", given["user"]) if "user" in given else None
-    sampling = {name: parse(given[name]) for name, parse in _SAMPLING.items() if name in given}
-    return ChatRequest(fields["model"], messages, SamplingParams(**sampling), stream, user)
+    given = {
+        name: _FIELDS[name](name, value) for name, value in fields.items() if value is not None or name in _REQUIRED
+    }
+    _check_combinations(given)
+    logprobs = given.get("logprobs", False)
+    params = SamplingParams(
+        max_tokens=given.get("max_completion_tokens", given.get("max_tokens")),
+        logprobs=given.get("top_logprobs", 0) if logprobs else None,
+        **{name: given[name] for name in _SAMPLING if name in given},
+    )
+    return ChatRequest(
+        model=given["model"],
+        messages=given["messages"],
+        params=params,
+        stream=given.get("stream", False),
+        include_usage=given.get("stream_options", False),
+        logprobs=logprobs,
+        user=given.get("user"),
+    )
+
+
+def _check_combinations(given: Mapping[str, Any]) -> None:
+    for name, switch in _SWITCHES.items():
+        if name in given and not given.get(switch):
+            raise BadRequestError(f"The '{name}' parameter is only allowed when '{switch}' is enabled.", param=name)
+    if "max_tokens" in given and "max_completion_tokens" in given:
+        raise BadRequestError(
+            "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.",
+            param="max_tokens",
+            code="invalid_parameter_combination",
+        )
 
 
 def check_vocabulary(params: SamplingParams, vocab_size: int) -> None:
@@ -121,42 +164,44 @@ def check_context(prompt_tokens: int, max_tokens: int | None, context_length: in
     )
 
 
-def _parse_stop(value: Any) -> tuple[str, ...]:
+def _parse_model(param: str, value: Any) -> Any:
+    # A path or a runtime is as good as a name, to whoever can say so; text has to be text all the same.
+    if value is None or isinstance(value, str):
+        return string(param, value)
+    return value
+
+
+def _parse_messages(_: str, value: Any) -> list[Message]:
+    return parse_messages(value)
+
+
+def _parse_stop(param: str, value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
-        return (_parse_stop_string("stop", value),)
-    if not isinstance(value, (list, tuple)):
-        raise invalid_type("stop", "a string or an array of strings", value)
-    if len(value) > MAX_STOPS:
-        raise BadRequestError(
-            f"Invalid 'stop': array too long. Expected an array with maximum length {MAX_STOPS}, "
-            f"but got an array with length {len(value)} instead.",
-            param="stop",
-            code="array_above_max_length",
-        )
-    return tuple(_parse_stop_string(f"stop[{index}]", text) for index, text in enumerate(value))
+        return (string(param, value, minimum=1),)
+    stops = array(param, value, "a string or an array of strings", maximum=MAX_STOPS)
+    return tuple(string(f"{param}[{index}]", text, minimum=1) for index, text in enumerate(stops))
 
 
-def _parse_stop_string(param: str, value: Any) -> str:
-    text = string(param, value)
-    if not text:
-        raise BadRequestError(
-            f"Invalid '{param}': string too short. Expected a string with minimum length 1, "
-            "but got an empty string instead.",
-            param=param,
-            code="string_below_min_length",
-        )
-    return text
+def _parse_stream_options(param: str, value: Any) -> bool:
+    """Whether the usage is to be included, which is all that there is to say."""
+    given = {
+        name: boolean(f"{param}.{name}", one)
+        for name, one in members(param, value, ("include_usage", "include_obfuscation")).items()
+    }
+    if given.get("include_obfuscation"):
+        raise unsupported_value(f"{param}.include_obfuscation", True)
+    return given.get("include_usage", False)
 
 
-def _parse_logit_bias(value: Any) -> dict[int, float]:
+def _parse_logit_bias(param: str, value: Any) -> dict[int, float]:
     if not isinstance(value, Mapping):
-        raise invalid_type("logit_bias", "an object", value)
+        raise invalid_type(param, "an object", value)
     biases: dict[int, float] = {}
     for key, bias in value.items():
         token_id = _parse_token_id(key)
         if token_id in biases:  # Python tells 5 from "5", and JSON keys "5" from "05"; the model does not
             raise _invalid_bias_key(key, f"Token {token_id} is given twice.")
-        biases[token_id] = number(f"logit_bias.{token_id}", bias, -100, 100)
+        biases[token_id] = number(f"{param}.{token_id}", bias, -100, 100)
     return biases
 
 
@@ -165,7 +210,7 @@ def _parse_token_id(key: Any) -> int:
         digits = key.lstrip("0") or "0"
         # Python refuses to read thousands of digits; token ids are int32.
         token_id = int(digits) if len(digits) <= 10 else MAX_TOKEN_ID + 1
-    elif kind(key) == "an integer" and key >= 0:
+    elif is_integer(key) and key >= 0:
         token_id = int(key)
     else:
         raise _invalid_bias_key(key, "You should only be submitting non-negative integers.")
@@ -178,16 +223,41 @@ def _invalid_bias_key(key: object, why: str) -> BadRequestError:
     return BadRequestError(f"Invalid key in 'logit_bias': {shown(key)}. {why}", param="logit_bias")
 
 
-_SAMPLING: dict[str, Callable[[Any], Any]] = {
-    "temperature": lambda value: number("temperature", value, 0, 2),
-    "top_p": lambda value: number("top_p", value, 0, 1),
-    "n": lambda value: integer("n", value, 1, MAX_CHOICES),
+def _number(minimum: int, maximum: int) -> Check:
+    return lambda param, value: number(param, value, minimum, maximum)
+
+
+def _integer(minimum: int, maximum: int) -> Check:
+    return lambda param, value: integer(param, value, minimum, maximum)
+
+
+_REQUIRED = ("model", "messages")
+
+# What `SamplingParams` knows by the same name.
+_SAMPLING: dict[str, Check] = {
+    "temperature": _number(0, 2),
+    "top_p": _number(0, 1),
+    "n": _integer(1, MAX_CHOICES),
     "stop": _parse_stop,
-    "max_tokens": lambda value: integer("max_tokens", value, 1, 2**62),
-    "presence_penalty": lambda value: number("presence_penalty", value, -2, 2),
-    "frequency_penalty": lambda value: number("frequency_penalty", value, -2, 2),
+    "presence_penalty": _number(-2, 2),
+    "frequency_penalty": _number(-2, 2),
     "logit_bias": _parse_logit_bias,
-    "seed": lambda value: integer("seed", value, -(2**63), 2**63 - 1),
+    "seed": _integer(-(2**63), 2**63 - 1),
 }
 
-_FIELDS = frozenset(_SAMPLING) | {"model", "messages", "stream", "user"}
+_FIELDS: dict[str, Check] = {
+    "model": _parse_model,
+    "messages": _parse_messages,
+    **_SAMPLING,
+    "max_tokens": _integer(1, 2**62),
+    "max_completion_tokens": _integer(1, 2**62),
+    "logprobs": boolean,
+    "top_logprobs": _integer(0, MAX_LOGPROBS),
+    "stream": boolean,
+    "stream_options": _parse_stream_options,
+    "user": string,
+    **LATER_FIELDS,
+}
+
+# Fields that mean nothing unless another is true.
+_SWITCHES = {"stream_options": "stream", "top_logprobs": "logprobs"}

@@ -83,18 +83,27 @@ class ChatTemplate:
         environment.globals.update(raise_exception=_raise_exception, strftime_now=_strftime_now)
         self._names = dict(names or {})
         try:
-            self._template = environment.from_string(source)
+            tree = environment.parse(source)
+            self._knows_developer = any(text.value == "developer" for text in tree.find_all(jinja2.nodes.Const))
+            self._template = environment.from_string(tree)
         except jinja2.TemplateSyntaxError as error:
             raise ModelFileError(f"the chat template is not valid Jinja: {error} (line {error.lineno})") from error
 
     def render(self, messages: Sequence[Mapping[str, Any]]) -> str:
         """The prompt as text, up to where the assistant's next words begin.
 
+        The role `developer` is `system` by its later name: where the template does not speak of it, neither
+        does the prompt.
+
         Raises
         ------
         BadRequestError
             If the template refuses the messages or stumbles over them.
         """
+        if not self._knows_developer:
+            messages = [
+                {**message, "role": "system"} if message["role"] == "developer" else message for message in messages
+            ]
         try:
             # Templates ask whether `tools` and `documents` are none, which what is not there is not.
             return self._template.render(
@@ -142,7 +151,8 @@ class PromptEncoder:
         # Whatever in a message would be read as a special token travels through the template as one character
         # that nothing else uses, because the template may look at the text, trim it or cut it.
         hidden: dict[str, str] = {}
-        unused = _unused_characters(messages)
+        prepared = self._prepare(list(messages))
+        unused = _unused_characters(prepared)
 
         def hide(piece: str) -> str:
             if not self._has_special(piece):
@@ -157,7 +167,11 @@ class PromptEncoder:
             # What is left between the spellings may still be special to a tokenizer that folds case, say.
             return "".join(hide(piece) for piece in self._special.split(text))
 
-        text = self._template.render(self._prepare([_map_texts(message, hide_all) for message in messages]))
+        try:
+            safe = [_map_texts(message, hide_all) for message in prepared]
+        except RecursionError as error:
+            raise BadRequestError("The arguments of a call are nested too deeply.", param="messages") from error
+        text = self._template.render(safe)
         literals = {character: piece for piece, character in hidden.items()}
         token_ids: list[int] = []
         for piece in re.split("([" + "".join(literals) + "])", text) if literals else [text]:
@@ -195,10 +209,19 @@ def _unused_characters(messages: Sequence[Message]) -> Iterator[str]:
     raise BadRequestError("The messages use every private use character of Unicode.", param="messages")
 
 
-def _map_texts(value: Any, change: Callable[[str], str], key: str = "") -> Any:
-    """`value` with `change` applied to every text in it that the caller wrote, which a role is not."""
+def _map_texts(value: Any, change: Callable[[str], str], ours: bool = True) -> Any:
+    """`value` with `change` applied to every text in it that the caller wrote.
+
+    Roles, types and the names of members are `ours`, down to the arguments of a call: those are the caller's,
+    names and all.
+    """
     if isinstance(value, dict):
-        return {name: _map_texts(member, change, name) for name, member in value.items()}
-    if isinstance(value, str) and key != "role":
-        return change(value)
-    return value
+        return {
+            name if ours else change(name): member
+            if ours and name in ("role", "type")
+            else _map_texts(member, change, ours and name != "arguments")
+            for name, member in value.items()
+        }
+    if isinstance(value, list):
+        return [_map_texts(member, change, ours) for member in value]
+    return change(value) if isinstance(value, str) else value
