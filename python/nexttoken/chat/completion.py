@@ -101,7 +101,7 @@ def chat_completion(*, model: Model, messages: Messages, **fields: Any) -> ChatC
     stream : bool
         Return the answer in chunks, as it comes.
     stop : str or sequence of str
-        Up to 4 texts; the answer ends before the first of them to be complete, wherever tokens begin and end.
+        Up to 4 texts; the answer is cut at the leftmost occurrence of any of them, wherever tokens begin and end.
     max_tokens : int
         The most tokens to generate for each choice; by default, as many as the context holds.
     presence_penalty, frequency_penalty : float
