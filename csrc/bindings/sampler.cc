@@ -198,8 +198,8 @@ StepTuple Step(Sampler& sampler, py::handle logits, py::handle rows, py::handle 
 }
 
 // In the order of nexttoken.sampler.RowInfo.
-using InfoTuple =
-    py::typing::Tuple<py::int_, py::int_, py::int_, py::typing::Optional<py::str>, py::typing::Optional<py::int_>>;
+using InfoTuple = py::typing::Tuple<py::int_, py::int_, py::int_, py::typing::Optional<py::str>,
+                                    py::typing::Optional<py::int_>, py::int_>;
 
 InfoTuple Info(const Sampler& sampler, int64_t row) {
   Sampler::RowInfo info;
@@ -209,7 +209,7 @@ InfoTuple Info(const Sampler& sampler, int64_t row) {
   }
   py::object matched = py::none();
   if (info.matched_stop >= 0) matched = py::int_(info.matched_stop);
-  return py::make_tuple(info.seed, info.sequence_index, info.step, NameOf(info.finish), matched);
+  return py::make_tuple(info.seed, info.sequence_index, info.step, NameOf(info.finish), matched, info.shown_bytes);
 }
 
 std::unique_ptr<Sampler> MakeSampler(int32_t vocab_size, const std::optional<std::vector<py::bytes>>& token_bytes,

@@ -19,8 +19,7 @@ void BindText(py::module_& m) {
   py::class_<StopAutomaton, std::shared_ptr<StopAutomaton>>(
       m, "StopAutomaton",
       "Stop strings prepared for matching over bytes. Immutable: any number of streams and threads may share one.\n\n"
-      "The first byte at which any stop string is complete ends an answer; of those complete at that byte the one\n"
-      "that starts leftmost is cut.")
+      "An answer is cut at the leftmost occurrence of any of them in the whole text.")
       .def(py::init([](const std::vector<py::bytes>& stops) {
              // The views live as long as the argument, and the automaton keeps none of them.
              return std::make_shared<StopAutomaton>(std::vector<std::string_view>(stops.begin(), stops.end()));
@@ -40,7 +39,7 @@ void BindText(py::module_& m) {
           "push",
           [](TextStream& stream, const py::bytes& token_bytes) {
             if (stream.closed()) {
-              throw py::value_error("push() on a closed stream: it was finished, or a stop string was complete");
+              throw py::value_error("push() on a closed stream: it was finished, or a stop string ended it");
             }
             const std::string_view bytes = token_bytes;
             std::string text;
@@ -48,8 +47,9 @@ void BindText(py::module_& m) {
             return std::make_pair(std::move(text), stopped);
           },
           py::arg("token_bytes"),
-          "Feed one token's bytes. Returns the text now safe to show, and whether a stop string is complete: that\n"
-          "closes the stream. Raises ValueError on a closed stream.")
+          "Feed one token's bytes. Returns the text now safe to show, and whether it is certain which stop string "
+          "ends\n"
+          "the answer: that closes the stream. Raises ValueError on a closed stream.")
       .def(
           "finish",
           [](TextStream& stream) {
@@ -57,15 +57,18 @@ void BindText(py::module_& m) {
             stream.Finish(&text);
             return text;
           },
-          "The answer ends without a stop string: returns the text held back and closes the stream. Returns \"\" on a\n"
-          "closed one.")
+          "The text ends here: returns what is held back, up to the leftmost stop string if one is complete, and\n"
+          "closes the stream. Returns \"\" on a closed one.")
       .def_property_readonly(
           "matched_stop",
           [](const TextStream& stream) -> std::optional<int32_t> {
             if (stream.matched_stop() < 0) return std::nullopt;
             return stream.matched_stop();
           },
-          "Index of the stop string that ended the answer, or None.")
+          "Index of the stop string that the answer is cut at; None if there is none, or none for certain yet.")
+      .def_property_readonly("shown_bytes", &TextStream::shown_bytes,
+                             "How many of the bytes pushed the text returned so far covers; in the end, the position\n"
+                             "of the cut.")
       .def_property_readonly("closed", &TextStream::closed, "Whether the answer has ended.")
       .def("copy", [](const TextStream& stream) { return stream; }, "A stream that continues from the same state.");
 }

@@ -121,10 +121,11 @@ void Sampler::Advance(Row* row, int32_t token, std::string* text) {
     const std::string& bytes = token_bytes_[static_cast<size_t>(token)];
     if (row->text.Push(bytes.data(), bytes.size(), text)) row->finish = FinishReason::kStop;
   }
-  // A stop that completes on the last allowed token is still a stop.
   if (row->finish == FinishReason::kNone && said == request.max_tokens) row->finish = FinishReason::kLength;
   if (row->finish != FinishReason::kNone) {
     row->text.Finish(text);
+    // A stop string complete within the limit is a stop, also where the limit came before the text could tell which.
+    if (row->text.matched_stop() >= 0) row->finish = FinishReason::kStop;
   } else if (said == request.min_tokens) {
     row->bias = row->request;
     row->text.SearchFromHere(request.stops);
@@ -253,7 +254,7 @@ void Sampler::Step(const StepInput& input, StepOutput* output) {
 Sampler::RowInfo Sampler::Info(int64_t row) const {
   const std::lock_guard<std::mutex> lock(mutex_);
   const Row& r = Find(row);
-  return {r.seed, r.sequence_index, r.step, r.finish, r.text.matched_stop()};
+  return {r.seed, r.sequence_index, r.step, r.finish, r.text.matched_stop(), r.text.shown_bytes()};
 }
 
 }  // namespace nexttoken

@@ -31,42 +31,25 @@ StopAutomaton::StopAutomaton(const std::vector<std::string_view>& stops) {
   std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return stops[a] < stops[b]; });
   order.erase(std::unique(order.begin(), order.end(), [&](int32_t a, int32_t b) { return stops[a] == stops[b]; }),
               order.end());
-  const auto build = [&] {
-    std::vector<std::string_view> sorted;
-    for (int32_t stop : order) sorted.push_back(stops[stop]);
-    Build(sorted);
-  };
+  std::vector<std::string_view> sorted;
+  for (int32_t stop : order) sorted.push_back(stops[stop]);
+  Build(sorted);
+
   const auto find = [&](std::string_view prefix) {
     State state = kRoot;
     for (char c : prefix) state = Child(state, static_cast<uint8_t>(c));
     return state;
   };
-  build();
-
-  // Drop what can never be the first to be complete: a stop string that passes, before its last byte, a state that
-  // another one is a suffix of.
-  std::vector<bool> complete(depth_.size(), false);
-  for (int32_t stop : order) complete[find(stops[stop])] = true;
-  for (State state = 1; state < complete.size(); ++state) {
-    if (complete[fail_[state]]) complete[state] = true;  // breadth first: the shorter fail_ is already decided
-  }
-  const auto never_first = [&](int32_t stop) {
-    State state = kRoot;
-    for (char c : stops[stop].substr(0, stops[stop].size() - 1)) {
-      state = Child(state, static_cast<uint8_t>(c));
-      if (complete[state]) return true;
-    }
-    return false;
-  };
-  const auto kept = std::remove_if(order.begin(), order.end(), never_first);
-  if (kept != order.end()) {
-    order.erase(kept, order.end());
-    build();
-  }
-
   std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return find(stops[a]) < find(stops[b]); });
-  for (int32_t stop : order) leaves_.push_back(find(stops[stop]));
-  stop_of_leaf_ = std::move(order);
+  for (int32_t stop : order) whole_.push_back(find(stops[stop]));
+  stop_of_whole_ = std::move(order);
+
+  complete_.assign(depth_.size(), kRoot);
+  for (State state : whole_) complete_[state] = state;
+  for (State state = 1; state < complete_.size(); ++state) {
+    // Breadth first: the shorter fail_ is already decided.
+    if (complete_[state] == kRoot) complete_[state] = complete_[fail_[state]];
+  }
 }
 
 void StopAutomaton::Build(const std::vector<std::string_view>& sorted) {
@@ -116,28 +99,37 @@ StopAutomaton::State StopAutomaton::Step(State state, uint8_t byte) const {
   return root_[byte];
 }
 
-int32_t StopAutomaton::Match(State state) const {
-  if (state == kRoot || first_child_[state] != first_child_[state + 1]) return -1;
-  const auto leaf = std::lower_bound(leaves_.begin(), leaves_.end(), state);
-  return stop_of_leaf_[static_cast<size_t>(leaf - leaves_.begin())];
+int32_t StopAutomaton::StopOf(State complete) const {
+  const auto found = std::lower_bound(whole_.begin(), whole_.end(), complete);
+  return stop_of_whole_[static_cast<size_t>(found - whole_.begin())];
+}
+
+bool TextStream::Search(size_t seen) {
+  for (size_t i = seen; i < held_.size(); ++i) {
+    state_ = automaton_->Step(state_, static_cast<uint8_t>(held_[i]));
+    const uint64_t end = shown_bytes_ + i + 1;
+    if (const StopAutomaton::State complete = automaton_->Complete(state_); complete != StopAutomaton::kRoot) {
+      // Where another one began at the same place, that one was complete first and stays.
+      if (const uint64_t at = end - automaton_->Depth(complete); at < leftmost_at_) {
+        leftmost_at_ = at;
+        leftmost_stop_ = automaton_->StopOf(complete);
+      }
+    }
+    if (leftmost_at_ <= end - automaton_->Depth(state_)) return true;
+  }
+  return false;
 }
 
 bool TextStream::Push(const char* bytes, size_t size, std::string* out) {
   if (strip_leading_space_ && size > 0) {
     strip_leading_space_ = false;
-    if (bytes[0] == ' ') ++bytes, --size;
+    if (bytes[0] == ' ') ++bytes, --size, ++shown_bytes_;
   }
   const size_t seen = held_.size();
   held_.append(bytes, size);
-  if (automaton_) {
-    for (size_t i = seen; i < held_.size(); ++i) {
-      state_ = automaton_->Step(state_, static_cast<uint8_t>(held_[i]));
-      matched_stop_ = automaton_->Match(state_);
-      if (matched_stop_ < 0) continue;
-      held_.resize(i + 1 - automaton_->Depth(state_));
-      Finish(out);
-      return true;
-    }
+  if (automaton_ && Search(seen)) {
+    Finish(out);
+    return true;
   }
   // The bytes of the tail are looked at, not released: they may prove that what is in front of them is invalid.
   const size_t safe = held_.size() - (automaton_ ? automaton_->Depth(state_) : 0);
@@ -149,12 +141,15 @@ bool TextStream::Push(const char* bytes, size_t size, std::string* out) {
   }
   AppendUtf8(held_.data(), released, out);
   held_.erase(0, released);
+  shown_bytes_ += released;
   return false;
 }
 
 void TextStream::Finish(std::string* out) {
   if (closed_) return;
+  if (leftmost_at_ != kNone) held_.resize(static_cast<size_t>(leftmost_at_ - shown_bytes_));
   AppendUtf8(held_.data(), held_.size(), out);
+  shown_bytes_ += held_.size();
   held_.clear();
   closed_ = true;
 }

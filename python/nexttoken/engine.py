@@ -53,6 +53,8 @@ class Event:
         Of the token, where the request asked for `logprobs`.
     top_logprobs : tuple of (int, float)
         The best tokens and their logprobs, best first, as many as the request asked for.
+    shown_bytes : int or None
+        With logprobs: how many of the bytes of the choice's tokens its text covers so far, see `RowInfo`.
     """
 
     index: int
@@ -61,6 +63,7 @@ class Event:
     finish_reason: FinishReason | None
     logprob: float | None = None
     top_logprobs: tuple[tuple[int, float], ...] = ()
+    shown_bytes: int | None = None
 
 
 @dataclasses.dataclass(slots=True)
@@ -394,13 +397,18 @@ class Engine:
             if row.request.error is None:
                 self._fail(row.request, f"choice {row.index} cannot go on: {_STATUS_TEXTS.get(status, status.name)}")
         good = [(place, row) for place, row in enumerate(rows) if row.request.error is None]
+        shown = {
+            place: self._sampler.info(row.sampler_row).shown_bytes
+            for place, row in good
+            if row.request.params.logprobs is not None and row.sampler_row is not None
+        }
         self._leave([row for place, row in good if result.finish_reason[place] is not None])
         for place, row in good:
             row.token_id = int(result.token_ids[place])
             finish_reason = result.finish_reason[place]
             text = result.text[place] if result.text else ""
             logprobs = _logprobs(result, place, row.request.params.logprobs)
-            row.request.events.append(Event(row.index, row.token_id, text, finish_reason, *logprobs))
+            row.request.events.append(Event(row.index, row.token_id, text, finish_reason, *logprobs, shown.get(place)))
             if finish_reason is not None:
                 row.request.unfinished -= 1
         for request in {row.request: None for _, row in good}:

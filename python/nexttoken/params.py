@@ -255,7 +255,8 @@ class SamplingParams:
     penalty_scope : {"output", "prompt_and_output"}
         What presence and frequency penalties count.
     stop : str or sequence of str
-        The text ends before the first of these; matched on bytes, across tokens.
+        The text is cut at the leftmost occurrence of any of these; matched on bytes, across tokens. While one that
+        began further left may still become complete, the row goes on.
     stop_token_ids : sequence of int
         Tokens that end the sequence, beside the model's own ends of text.
     max_tokens : int, optional

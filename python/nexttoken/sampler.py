@@ -70,13 +70,30 @@ _new_result = tuple.__new__
 
 
 class RowInfo(NamedTuple):
-    """Where a row stands; `matched_stop` is the index in its `stop` of the string that ended it, or None."""
+    """Where a row stands.
+
+    Attributes
+    ----------
+    seed, sequence_index, step : int
+        The coordinates of its next draw.
+    finish_reason : {"stop", "length", "error"} or None
+        Why it has ended; None: it goes on.
+    matched_stop : int or None
+        Index in its `stop` of the string that its text is cut at; None if there is none, or the row goes on.
+    shown_bytes : int
+        How many bytes of its tokens, from the first on, the text released so far covers. Invalid bytes, released as
+        U+FFFD, count as the bytes that they were; a leading space that is dropped counts. Bytes held back do not, nor
+        does what a stop string cuts: of a row that has ended this is the position of the cut, or the total. The token
+        that ended a row by itself (an end of text, a stop token) has no bytes. Tokens given as `output_token_ids`
+        count like those drawn. 0 for a sampler without `token_bytes`.
+    """
 
     seed: int
     sequence_index: int
     step: int
     finish_reason: FinishReason | None
     matched_stop: int | None
+    shown_bytes: int
 
 
 class Sampler:
@@ -148,7 +165,8 @@ class Sampler:
         prompt_token_ids : sequence of int
             What the row has read: repetition penalties count it.
         output_token_ids : sequence of int
-            What it has said already, for a row resumed elsewhere: it goes on with the same stream of draws.
+            What it has said already, for a row resumed elsewhere: it goes on with the same stream of draws. Text that
+            these tokens make certain counts as shown; no step returns it again.
         sequence_index : int
             Which sequence of the seed this row is: the n choices of a request are 0 .. n - 1.
 
@@ -224,7 +242,7 @@ class Sampler:
         self._core.remove(_check_row(row))
 
     def info(self, row: int) -> RowInfo:
-        """Seed, sequence index, step, finish reason and matched stop string of a row."""
+        """Seed, sequence index, step, finish reason, matched stop string and shown bytes of a row."""
         return RowInfo(*cast(Any, self._core.info(_check_row(row))))
 
     def seed(self, row: int) -> int:

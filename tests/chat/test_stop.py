@@ -106,16 +106,50 @@ def test_the_first_of_several(stops, text, tokenizer, ask, text_of):
 @pytest.mark.parametrize(
     ("stops", "text"),
     [
-        (["abcd", "bc"], "xa"),  # the first to be complete, though the other began before
-        (["abc", "bc"], "x"),  # complete at the same byte: the one that began first
-        (["bc", "c", "abc"], "x"),
+        (["abcd", "bc"], "x"),  # complete later, but it began further left
+        (["abcdz", "bc"], "xa"),  # never complete: the text ends
         (["abce", "bcd"], "xa"),
+        (["abc", "bc"], "x"),  # complete at the same byte
+        (["bc", "c", "abc"], "x"),
+        (["abc", "abcd", "xabcde"], "x"),
+        (["xabcd", "c", "ab"], ""),
+        (["cd", "abcde", "bcde", "d"], "xab"),
     ],
 )
 def test_several_that_overlap(stops, text, longer, ask, text_of):
     runtime = ScriptedRuntime(["xabcd"], tokenizer=ByteTokenizer(longer=longer))
     assert text_of(ask(runtime, stop=stops, temperature=0)) == text
     assert streamed(list(ask(runtime, stop=stops, temperature=0, stream=True))) == (text, "stop")
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_every_two_pieces_of_an_answer(answer, tokenizer, ask):
+    """The leftmost of the two, whichever is complete first; also where the longer one goes on otherwise."""
+    runtime = ScriptedRuntime([answer], tokenizer=TOKENIZERS[tokenizer])
+    some = pieces(answer)[::7]
+    for i, first in enumerate(some):
+        for stops in ([first, some[-1 - i]], [first + "§", first[1:] + "§", some[i // 2]]):
+            cut = min((answer.index(stop) for stop in stops if stop and stop in answer), default=len(answer))
+            wanted = (answer[:cut], "stop")
+            assert streamed(list(ask(runtime, stop=stops, temperature=0, stream=True))) == wanted, stops
+
+
+def test_tokens_drawn_while_it_is_not_decided_count(ask):
+    """ "bc" is complete with the third letter; what follows decides whether "abcde" began before it."""
+    for text, wanted, drawn in (("abcde.", "", 5), ("abcx..", "a", 4), ("abcdx.", "a", 5)):
+        answer = ask(ScriptedRuntime([text]), stop=["abcde", "bc"], temperature=0)
+        choice = answer.choices[0]
+        assert (choice.message.content, choice.finish_reason) == (wanted, "stop")
+        assert answer.usage.completion_tokens == drawn
+
+
+def test_a_limit_that_comes_before_it_is_decided(ask):
+    for limit, wanted in ((2, ("ab", "length")), (3, ("a", "stop")), (4, ("a", "stop")), (5, ("", "stop"))):
+        runtime, fields = ScriptedRuntime(["abcde."]), {"stop": ["abcde", "bc"], "max_tokens": limit, "temperature": 0}
+        choice = ask(runtime, **fields).choices[0]
+        assert (choice.message.content, choice.finish_reason) == wanted
+        assert streamed(list(ask(runtime, stream=True, **fields))) == wanted
 
 
 def test_the_prompt_is_not_searched(ask, text_of):

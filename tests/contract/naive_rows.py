@@ -17,14 +17,16 @@ SAMPLED = (
 )  # fmt: skip
 
 
-def cut_at_stop(data: bytes, start: int, stops: list[bytes]) -> tuple[bytes, int | None]:
-    """`data` before the stop string that is first complete in data[start:], the longest of those; and its index."""
-    for end in range(start + 1, len(data) + 1):
-        complete = [i for i, stop in enumerate(stops) if data[start:end].endswith(stop)]
-        if complete:
-            found = max(complete, key=lambda i: (len(stops[i]), -i))
-            return data[: end - len(stops[found])], found
-    return data, None
+def leftmost_stop(data: bytes, start: int, stops: list[bytes]) -> tuple[int, int] | None:
+    """Where the leftmost stop string in data[start:] begins, and which: the shortest there, of equal ones the first."""
+    found = [(data.find(stop, start), len(stop), i) for i, stop in enumerate(stops) if data.find(stop, start) >= 0]
+    return (min(found)[0], min(found)[2]) if found else None
+
+
+def may_begin(data: bytes, start: int, stops: list[bytes]) -> int:
+    """Where the longest tail of data[start:] begins that may still become a stop string."""
+    tails = [at for at in range(start, len(data)) if any(s.startswith(data[at:]) and s != data[at:] for s in stops)]
+    return min(tails, default=len(data))
 
 
 @dataclass
@@ -62,25 +64,41 @@ class NaiveRow:
         )
         if result.status[0] != nexttoken.Status.OK:
             self.finish = "error"
-            return result
-        self.output.append(int(result.token_ids[0]))
-        _, self.matched_stop = self._cut()
-        if self.output[-1] in self.ends() or self.matched_stop is not None:
-            self.finish = "stop"
-        elif len(self.output) == self.params.max_tokens:
-            self.finish = "length"
+        else:
+            self.output.append(int(result.token_ids[0]))
+        data, start, stops = self._said()
+        found = leftmost_stop(data, start, stops)
+        if self.finish is None:
+            decided = found is not None and may_begin(data, start, stops) >= found[0]
+            if self.output[-1] in self.ends() or decided:
+                self.finish = "stop"
+            elif len(self.output) == self.params.max_tokens:
+                self.finish = "length" if found is None else "stop"
+        if self.finish is not None and found is not None:
+            self.matched_stop = found[1]
         return result
 
-    def _cut(self) -> tuple[bytes, int | None]:
+    def _said(self) -> tuple[bytes, int, list[bytes]]:
+        """All the text it has said, from where stop strings are looked for, and these."""
         said = [self.token_bytes[token] for token in self.output]
         if said and self.output[-1] in self.ends():
             said[-1] = b""
-        if self.strip_leading_space and b"".join(said).startswith(b" "):
+        if self.leading_space():
             first = next(i for i, piece in enumerate(said) if piece)
             said[first] = said[first][1:]
         start = len(b"".join(said[: self.params.min_tokens]))
-        return cut_at_stop(b"".join(said), start, [stop.encode() for stop in self.params.stop])
+        return b"".join(said), start, [stop.encode() for stop in self.params.stop]
+
+    def leading_space(self) -> bool:
+        """Whether a space that its tokens begin with is no part of its text."""
+        said = b"".join(self.token_bytes[token] for token in self.output if token not in self.ends())
+        return self.strip_leading_space and said.startswith(b" ")
+
+    def answer(self) -> bytes:
+        """All that is to be shown in the end, as bytes."""
+        data, start, stops = self._said()
+        found = leftmost_stop(data, start, stops)
+        return data if found is None else data[: found[0]]
 
     def text(self) -> str:
-        """All that is to be shown in the end."""
-        return self._cut()[0].decode("utf-8", errors="replace")
+        return self.answer().decode("utf-8", errors="replace")

@@ -75,6 +75,131 @@ def test_stop_strings_across_tokens() -> None:
     assert say([A, B, C])[2].info(0).matched_stop is None
 
 
+OVERLAPPING = ["abca", "bc"]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "params", "texts", "reason", "matched"),
+    [
+        ([A, B, C, A, B], {}, ["", "", "", ""], "stop", 0),  # "bc" waits, then the one that began before it is complete
+        ([A, B, C, B, A], {}, ["", "", "", "a"], "stop", 1),  # or can no longer be
+        ([A, B, C, GREETING], {}, ["", "", "", "a"], "stop", 1),
+        ([A, B, C, END], {}, ["", "", "", "a"], "stop", 1),  # an end of text while "bc" waits
+        ([B, A, B, C, SPACE], {"stop_token_ids": [SPACE]}, ["", "b", "", "", "a"], "stop", 1),
+        ([A, B, C, A], {"max_tokens": 3}, ["", "", "a"], "stop", 1),  # complete within the limit: a stop
+        ([A, B, A], {"max_tokens": 2}, ["", "ab"], "length", None),
+        # Looked for from the third token on: "abca" began too early to count.
+        ([A, B, B, C, A], {"min_tokens": 2}, ["a", "b", "", ""], "stop", 1),
+        ([A, B, C, A], {"min_tokens": 1}, ["a", "", ""], "stop", 1),
+    ],
+)
+def test_the_leftmost_stop_string_counts(
+    tokens: list[int], params: dict[str, Any], texts: list[str], reason: str, matched: int | None
+) -> None:
+    told, reasons, sampler = say(tokens, **{"stop": OVERLAPPING, **params})
+    assert told == texts
+    assert reasons == [None] * (len(texts) - 1) + [reason]
+    info = sampler.info(0)
+    assert (info.step, info.matched_stop) == (len(texts), matched)
+
+
+def test_a_bad_row_is_cut_at_the_stop_string_that_waits() -> None:
+    sampler = Sampler(V, TOKEN_BYTES, [END])
+    row = sampler.add(SamplingParams(stop=OVERLAPPING), output_token_ids=[A, B, C])
+    result = sampler.step(np.full(V, np.nan, np.float32))
+    assert (result.text, result.finish_reason) == (["a"], ["error"])
+    assert sampler.info(row)[3:] == ("error", 1, 1)
+
+
+def test_rows_forked_while_a_stop_string_waits() -> None:
+    """Each goes its own way from there, and so does a row resumed from the same tokens."""
+    sampler = Sampler(V, TOKEN_BYTES, [END])
+    params = SamplingParams(temperature=0, stop=OVERLAPPING)
+    row = sampler.add(params)
+    for line in saying(A, B, C):
+        assert sampler.step(line, [row]).finish_reason == [None]
+    rows = [row, *sampler.fork(row, 2), sampler.add(params, output_token_ids=[A, B, C])]
+    assert [sampler.info(row).matched_stop for row in rows] == [None] * 4
+    result = sampler.step(saying(A, B, END, B), rows)
+    assert result.finish_reason == ["stop"] * 4
+    assert result.text == ["", "a", "a", "a"]
+    assert [sampler.info(row)[4:] for row in rows] == [(0, 0), (1, 1), (1, 1), (1, 1)]
+
+
+def test_a_row_that_waits_may_be_resumed_further() -> None:
+    sampler = Sampler(V, TOKEN_BYTES, [END])
+    params = SamplingParams(temperature=0, stop=OVERLAPPING)
+    assert sampler.info(sampler.add(params, output_token_ids=[A, B, C, A])).matched_stop == 0
+    with pytest.raises(ParameterError, match=r"^output_token_ids must not go on after the row has ended, at token 4$"):
+        sampler.add(params, output_token_ids=[A, B, C, B, A])
+
+
+@pytest.mark.parametrize(
+    ("tokens", "params", "shown"),
+    [
+        ([A, GREETING, END], {}, [1, 6, 6]),  # an end of text has no bytes
+        ([A, END, B], {"ignore_eos": True}, [1, 6, 7]),  # unless it is said
+        ([A, C], {"stop_token_ids": [C]}, [1, 1]),
+        ([A, E1, E2, B], {}, [1, 1, 3, 4]),  # half a character is held back
+        ([A, E2, E1, A], {}, [1, 2, 2, 4]),  # bytes of no character count as what they were
+        ([A, E1, END], {}, [1, 1, 2]),
+        ([A, B, A, B, C], {"stop": "abc"}, [0, 0, 2, 2, 2]),
+        ([A, GREETING], {"stop": "ll"}, [1, 3]),  # cut inside a token
+        ([E1, GREETING], {"stop": "o"}, [0, 5]),
+        ([E1, E2], {"stop": "\u00e9"}, [0, 0]),
+        ([A, A, A, A], {"stop": "aa", "min_tokens": 1}, [1, 1, 1]),
+        ([A, B, C, B], {"stop": OVERLAPPING}, [0, 0, 0, 1]),
+        ([A, B], {"stop": "bc", "max_tokens": 2}, [1, 2]),  # the limit releases what was held back
+    ],
+)
+def test_how_much_of_the_tokens_is_shown(tokens: list[int], params: dict[str, Any], shown: list[int]) -> None:
+    sampler = Sampler(V, TOKEN_BYTES, [END])
+    row = sampler.add(SamplingParams(temperature=0, **params))
+    assert sampler.info(row).shown_bytes == 0
+    counted = []
+    for line in saying(*tokens)[: len(shown)]:
+        sampler.step(line, [row])
+        counted.append(sampler.info(row).shown_bytes)
+    assert counted == shown
+    # The same tokens given, not drawn.
+    resumed = Sampler(V, TOKEN_BYTES, [END])
+    again = resumed.add(SamplingParams(temperature=0, **params), output_token_ids=tokens[: len(shown)])
+    assert resumed.info(again) == sampler.info(row)._replace(seed=resumed.seed(again))
+
+
+def test_a_leading_space_that_is_dropped_counts_as_shown() -> None:
+    for params, tokens, shown in (
+        ({}, [SPACE, SPACE, A], [1, 2, 3]),
+        ({}, [A, SPACE], [1, 2]),
+        ({"stop": " a"}, [SPACE, A, SPACE, A], [1, 2, 2, 2]),
+        ({"stop": "ab"}, [SPACE, A, B], [1, 1, 1]),  # nothing is shown, yet the space is no part of the stop string
+    ):
+        sampler = Sampler(V, TOKEN_BYTES, [END], strip_leading_space=True)
+        row = sampler.add(SamplingParams(temperature=0, **params))
+        counted = []
+        for line in saying(*tokens):
+            sampler.step(line, [row])
+            counted.append(sampler.info(row).shown_bytes)
+        assert counted == shown
+
+
+def test_forks_count_what_they_show_from_the_start() -> None:
+    sampler = Sampler(V, TOKEN_BYTES, [END])
+    row = sampler.add(SamplingParams(temperature=0, stop="abc"))
+    for line in saying(GREETING, A):
+        sampler.step(line, [row])
+    rows = [row, *sampler.fork(row, 1)]
+    sampler.step(saying(B, C), rows)
+    assert [sampler.info(row).shown_bytes for row in rows] == [5, 7]
+
+
+def test_a_row_without_text_shows_no_bytes() -> None:
+    sampler = Sampler(V)
+    row = sampler.add()
+    sampler.step(saying(A))
+    assert sampler.info(row).shown_bytes == 0
+
+
 def test_characters_are_shown_whole() -> None:
     assert say([A, E1, E2, B])[0] == ["a", "", "é", "b"]
     assert say([E1, A])[0] == ["", "�a"]

@@ -37,7 +37,7 @@ def random_params(rng: np.random.Generator) -> SamplingParams:
         logprobs=pick(None, 0, 2, 5),
         logprobs_mode=pick("raw", "processed"),
         penalty_scope=pick("output", "prompt_and_output"),
-        stop=pick((), (), "ab", ("bca", "é"), ("aab", "ab", "b c")),
+        stop=pick((), (), "ab", ("bca", "é"), ("aab", "ab", "b c"), ("abcab", "bc", "b")),
         stop_token_ids=pick((), (5,), (13, 7)),
         max_tokens=pick(None, high),
         min_tokens=pick(0, 0, low),
@@ -91,8 +91,12 @@ class Pair:
             if naive.finish is not None:
                 assert self.shown[row] == naive.text()
             info = self.sampler.info(row)
-            assert info == (naive.params.seed % 2**64, naive.sequence_index, len(naive.output), naive.finish,
-                            naive.matched_stop)  # fmt: skip
+            assert info[:5] == (naive.params.seed % 2**64, naive.sequence_index, len(naive.output), naive.finish,
+                                naive.matched_stop)  # fmt: skip
+            shown = naive.answer()[: info.shown_bytes - naive.leading_space()]
+            assert shown.decode(errors="replace") == self.shown[row]
+            if naive.finish is not None:
+                assert info.shown_bytes == len(naive.answer()) + naive.leading_space()
 
     @staticmethod
     def check_logprobs(result: Any, i: int, wanted: Any, naive: NaiveRow) -> None:

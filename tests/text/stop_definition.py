@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 
 
 class Stream(Protocol):
-    matched_stop: int | None
+    @property
+    def matched_stop(self) -> int | None: ...
+
+    @property
+    def shown_bytes(self) -> int: ...
 
     def push(self, token_bytes: bytes, /) -> tuple[str, bool]: ...
 
@@ -24,38 +28,48 @@ def decode(data: bytes) -> str:
     return data.decode("utf-8", errors="replace")
 
 
-def first_match(data: bytes, stops: Sequence[bytes]) -> tuple[int, int, int] | None:
-    """Where the answer ends: (start of the stop string, its end, its index), or None."""
-    for end in range(1, len(data) + 1):
-        complete = [stop for stop in stops if data[:end].endswith(stop)]
-        if complete:
-            longest = max(complete, key=len)
-            return end - len(longest), end, stops.index(longest)
-    return None
+def leftmost(data: bytes, stops: Sequence[bytes]) -> tuple[int, int] | None:
+    """Where text that ends here is cut, and the stop string there: the shortest, of equal ones the first. Or None."""
+    found = [(data.find(stop), len(stop), index) for index, stop in enumerate(stops) if stop in data]
+    return (min(found)[0], min(found)[2]) if found else None
+
+
+def undecided(data: bytes, stops: Sequence[bytes]) -> int:
+    """Length of the longest tail that more text may turn into a stop string."""
+    return max((size for stop in stops for size in range(len(stop)) if data.endswith(stop[:size])), default=0)
+
+
+def decided(data: bytes, stops: Sequence[bytes]) -> bool:
+    """Whether the cut is certain, whatever follows: no stop string can come to begin further left."""
+    match = leftmost(data, stops)
+    return match is not None and match[0] <= len(data) - undecided(data, stops)
 
 
 def answer(data: bytes, stops: Sequence[bytes]) -> str:
-    match = first_match(data, stops)
+    match = leftmost(data, stops)
     return decode(data if match is None else data[: match[0]])
 
 
 def check(make: MakeStream, tokens: Sequence[bytes], stops: Sequence[bytes]) -> None:
-    """The stream's text, its end and its stop string are those of the definition."""
-    data = b"".join(tokens)
-    match = first_match(data, stops)
+    """The stream's text, its end, its stop string and how much it has shown are those of the definition."""
+    whole = b"".join(tokens)
+    match = leftmost(whole, stops)
     stream = make(stops)
-    text, read = "", 0
+    text, data = "", b""
     for token in tokens:
+        assert not decided(data, stops)
+        assert stream.matched_stop is None
         piece, stopped = stream.push(token)
-        text += piece
-        read += len(token)
-        assert answer(data, stops).startswith(text), "text was released that had to be taken back"
-        assert stopped == (match is not None and match[1] <= read)
+        text, data = text + piece, data + token
+        assert answer(whole, stops).startswith(text), "text was released that had to be taken back"
+        assert decode(data[: stream.shown_bytes]) == text
+        assert stopped == decided(data, stops)
         if stopped:
             break
     text += stream.finish()
-    assert text == answer(data, stops)
-    assert stream.matched_stop == (None if match is None else match[2])
+    assert text == answer(whole, stops)
+    assert stream.matched_stop == (None if match is None else match[1])
+    assert stream.shown_bytes == (len(whole) if match is None else match[0])
 
 
 # Texts that hurt --------------------------------------------------------------------------------------------

@@ -20,8 +20,10 @@ from .stop_definition import (
     answer,
     cases,
     check,
+    decided,
     decode,
-    first_match,
+    leftmost,
+    undecided,
 )
 
 
@@ -33,6 +35,7 @@ def make_stream(stops: Sequence[bytes]) -> Stream:
 @given(cases())
 @example(([b"abcd"], [b"abcd", b"bc"]))
 @example(([b"ab", b"ce"], [b"abcd", b"bc"]))
+@example(([b"a", b"bc"], [b"abcd", b"bc"]))
 @example(([b"x\xe4", b"\xbd", b"\xa0y"], [b"\xbd\xa0"]))
 def test_streamed_text_is_the_whole_text_cut_at_the_stop(case: tuple[list[bytes], list[bytes]]) -> None:
     check(make_stream, *case)
@@ -42,8 +45,15 @@ def test_streamed_text_is_the_whole_text_cut_at_the_stop(case: tuple[list[bytes]
     ("stops", "data", "text", "index"),
     [
         ([b"\n\nUser:"], b"Hi\n\nUs er\n\nUser: x", "Hi\n\nUs er", 0),
-        ([b"abcd", b"bc"], b"abcd", "a", 1),  # complete one byte earlier
-        ([b"bc", b"abc"], b"xabcd", "x", 1),  # complete together: the one that starts leftmost
+        ([b"abcd", b"bc"], b"xabcd", "x", 0),  # complete later, but it begins further left
+        ([b"abcd", b"bc"], b"xabce", "xa", 1),  # the "e" decides it
+        ([b"abcd", b"bc"], b"xabc", "xa", 1),  # the end decides it
+        ([b"abcd", b"bc"], b"xabcabcd", "xa", 1),  # the "a" decides it, though it begins another one
+        ([b"abcde", b"bcd", b"c"], b"xabcdx", "xa", 1),  # what waits gives way to what began before it
+        ([b"abcde", b"bcdx", b"c"], b"xabcdx", "xa", 1),  # complete and decided by one byte
+        ([b"bc", b"abc"], b"xabcd", "x", 1),  # complete together: the one that begins leftmost
+        ([b"abc", b"ab"], b"xabc", "x", 1),  # beginning together: the shortest
+        ([b"zabcx", b"abc", b"ab"], b"zabcy", "z", 2),  # also where both wait for a third
         ([b"a", b"ab", b"a"], b"ab", "", 0),  # equal stop strings: the first
         ([b"aab"], b"aaab", "a", 0),  # the tail of a failed match is the start of the next
         (["é".encode()], "caf\u00e9!".encode(), "caf", 0),
@@ -101,7 +111,6 @@ def test_nothing_is_held_back_without_need(case: tuple[list[bytes], list[bytes]]
 def test_what_is_held_back_follows_the_documented_rule(case: tuple[list[bytes], list[bytes]]) -> None:
     """The tail that may become a stop string, pieces of characters too; whole characters before it."""
     tokens, stops = case
-    live = [stop for stop in stops if not any(other in stop[:-1] for other in stops)]
     stream = make_stream(stops)
     text, data = "", b""
     for token in tokens:
@@ -109,14 +118,30 @@ def test_what_is_held_back_follows_the_documented_rule(case: tuple[list[bytes], 
         if stopped:
             return
         text, data = text + piece, data + token
-        tail = max((size for s in live for size in range(len(s)) if data.endswith(s[:size])), default=0)
-        end = len(data) - tail
+        end = len(data) - undecided(data, stops)
         # Between two characters (or replaced runs) the halves read the same alone and together.
         while decode(data[:end]) + decode(data[end:]) != decode(data):
             end -= 1
         if end == len(data):
             end -= next((size for size in (1, 2, 3) if begins_a_character(data[-size:])), 0)
         assert text == decode(data[:end])
+        assert stream.shown_bytes == end
+
+
+def test_text_is_released_while_a_complete_stop_waits() -> None:
+    """What was alive dies, a later one lives on: the bytes between the two are certain."""
+    stream = _core.TextStream(_core.StopAutomaton([b"abcde", b"bcdxy", b"d"]))
+    steps = [(stream.push(bytes([byte])), stream.shown_bytes, stream.matched_stop) for byte in b"zabcdx"]
+    assert steps == [
+        (("z", False), 1, None),
+        (("", False), 1, None),
+        (("", False), 1, None),
+        (("", False), 1, None),
+        (("", False), 1, None),  # "d" is complete, "abcd" and "bcd" may become more
+        (("a", False), 2, None),  # only "bcdx" may
+    ]
+    assert stream.push(b"!") == ("bc", True)
+    assert (stream.shown_bytes, stream.matched_stop) == (4, 2)
 
 
 # The checks can fail ----------------------------------------------------------------------------------------
@@ -126,27 +151,36 @@ class Simple:
     """A right and slow stream, which asks the definition. The wrong ones below derive from it."""
 
     def __init__(self, stops: Sequence[bytes]) -> None:
-        self.stops, self.data, self.shown, self.matched_stop = list(stops), b"", 0, None
+        self.stops, self.data, self.text, self.shown_bytes = list(stops), b"", "", 0
+        self.matched_stop: int | None = None
         self.longest = max((len(stop) for stop in stops), default=1)
 
-    def match(self) -> tuple[int, int, int] | None:
-        return first_match(self.data, self.stops)
+    def match(self) -> tuple[int, int] | None:
+        return leftmost(self.data, self.stops)
+
+    def certain(self) -> bool:
+        return decided(self.data, self.stops)
 
     def push(self, token: bytes, /) -> tuple[str, bool]:
         self.data += token
-        match = self.match()
-        if match is not None:
-            self.data, self.matched_stop = self.data[: match[0]], match[2]
-            return self.show(0), True
+        if self.certain():
+            return self.finish(), True
         return self.show(self.longest + 3), False
 
     def show(self, margin: int) -> str:
-        text = decode(self.data)
-        text, start = text[: max(len(text) - margin, 0)], self.shown
-        self.shown = max(start, len(text))
-        return text[start:]
+        """What is new in the data without so many bytes at its end, at least, up to the start of a character."""
+        end = max(len(self.data) - margin, 0)
+        while decode(self.data[:end]) + decode(self.data[end:]) != decode(self.data):
+            end -= 1
+        before, self.text = self.text, decode(self.data[: max(end, self.shown_bytes)])
+        self.shown_bytes = max(end, self.shown_bytes)
+        return self.text[len(before) :]
 
     def finish(self) -> str:
+        match = self.match()
+        if match is not None:
+            self.data, self.matched_stop = self.data[: match[0]], match[1]
+        self.stops = []
         return self.show(0)
 
 
@@ -156,17 +190,36 @@ class HoldsNothing(Simple):
 
 
 class FirstListedWins(Simple):
-    def found(self) -> list[tuple[int, int, int]]:
-        starts = [self.data.find(stop) for stop in self.stops]
-        return [(at, at + len(self.stops[i]), i) for i, at in enumerate(starts) if at >= 0]
-
-    def match(self) -> tuple[int, int, int] | None:
-        return next(iter(self.found()), None)
+    def match(self) -> tuple[int, int] | None:
+        starts = [(self.data.find(stop), index) for index, stop in enumerate(self.stops)]
+        return next((found for found in starts if found[0] >= 0), None)
 
 
-class LeftmostInsteadOfEarliest(FirstListedWins):
-    def match(self) -> tuple[int, int, int] | None:
-        return min(self.found(), default=None)
+class LongestWins(Simple):
+    def match(self) -> tuple[int, int] | None:
+        found = [(self.data.find(stop), -len(stop), i) for i, stop in enumerate(self.stops) if stop in self.data]
+        return (min(found)[0], min(found)[2]) if found else None
+
+
+class FirstCompleteWins(Simple):
+    """Decides at the first byte at which any stop string is complete."""
+
+    def certain(self) -> bool:
+        return super().match() is not None
+
+    def push(self, token: bytes, /) -> tuple[str, bool]:
+        shown = ""
+        for i in range(len(token)):
+            piece, stopped = super().push(token[i : i + 1])
+            shown += piece
+            if stopped:
+                return shown, True
+        return shown, False
+
+
+class WaitsForTheEnd(Simple):
+    def certain(self) -> bool:
+        return False
 
 
 class WithinTokensOnly(Simple):
@@ -179,21 +232,28 @@ class WithinTokensOnly(Simple):
 
 
 class ShowsTheStop(Simple):
-    def match(self) -> tuple[int, int, int] | None:
+    def match(self) -> tuple[int, int] | None:
         match = super().match()
-        return None if match is None else (match[1], match[1], match[2])
+        return None if match is None else (match[0] + len(self.stops[match[1]]), match[1])
 
 
 class ForgetsTheTail(Simple):
     def finish(self) -> str:
-        return ""
+        return "" if self.match() is None else super().finish()
+
+
+class CountsCharacters(Simple):
+    def show(self, margin: int) -> str:
+        shown = super().show(margin)
+        self.shown_bytes = len(self.text)
+        return shown
 
 
 def corpus() -> list[tuple[list[bytes], list[bytes]]]:
     rng = random.Random(7)
     found = []
     for _ in range(400):
-        data = bytes(rng.choices(b"abc", k=rng.randrange(1, 16)))
+        data = bytes(rng.choices(b"aabbcc\xc3\xa9", k=rng.randrange(1, 16)))
         stops = [bytes(rng.choices(b"abc", k=rng.randrange(1, 5))) for _ in range(rng.randrange(4))]
         cuts = [0, *sorted(rng.choices(range(len(data)), k=4)), len(data)]
         found.append(([data[a:b] for a, b in itertools.pairwise(cuts)], stops))
@@ -207,7 +267,8 @@ def test_corpus_accepts_right_streams(make: MakeStream) -> None:
 
 
 WRONG = [
-    HoldsNothing, FirstListedWins, LeftmostInsteadOfEarliest, WithinTokensOnly, ShowsTheStop, ForgetsTheTail
+    HoldsNothing, FirstListedWins, LongestWins, FirstCompleteWins, WaitsForTheEnd, WithinTokensOnly, ShowsTheStop,
+    ForgetsTheTail, CountsCharacters,
 ]  # fmt: skip
 
 

@@ -98,7 +98,10 @@ class Sampler {
     uint32_t sequence_index;
     uint64_t step;
     FinishReason finish;
-    int32_t matched_stop;  // index of the stop string that ended the row, or -1
+    int32_t matched_stop;  // index of the stop string that the text of the row, which has ended, is cut at; or -1
+    // Of the bytes of the row's tokens, `output` of Add included, those that its text so far covers, as in stop.h. An
+    // end of text or stop token that ended the row has no bytes. 0 where there is no text.
+    uint64_t shown_bytes;
   };
   RowInfo Info(int64_t row) const;
 

@@ -1,14 +1,18 @@
 // Stop strings and streamed text: the exact bytes of one token after another in, text that is safe to show out.
 //
-// Where an answer ends. The answer is read byte by byte, so the result never depends on where tokens begin or end.
-// The first byte at which any stop string is complete ends the answer. Of the stop strings complete at that byte,
-// the one that starts leftmost (the longest) is cut: neither it nor anything after it is ever shown. Hence with the
-// stops "abcd" and "bc", "abc..." is cut to "a": "bc" is complete before "abcd" can be.
+// Where an answer ends. With several stop strings it is cut at the leftmost occurrence of any in the whole text that
+// the model would say: at the least of text.find(stop). Neither what begins there nor anything after it is ever shown.
+// The text is read byte by byte, so the result never depends on where tokens begin or end.
+//
+// A stop string may be complete while another one that began further left is not decided. The answer then goes on until
+// no stop string that began further left can become complete any more: with "abcd" and "bc", "xabcd" is cut to "x", and
+// "xabce" at its "e" to "xa". If the text ends before that, the leftmost of those complete counts. Of stop strings that
+// begin at the same place matched_stop() is the shortest, which is complete first; of equal ones, the first given.
 //
 // What is shown. All released text, Finish() included, concatenates to
 //     (all bytes, cut at the stop string).decode("utf-8", errors="replace")
 // in Python's terms, and nothing released is ever taken back. Held back, and no more than this, are
-//   - the longest tail that is a proper prefix of a stop string that can still be the one that is cut,
+//   - the longest tail that is a proper prefix of a stop string (while a complete one waits, it began before that one),
 //   - the character in front of it whose bytes are not all there, or run into that tail.
 // Bytes that cannot become a character are released as U+FFFD as soon as that is certain. Matching sees the bytes
 // before this replacement: the stop string U+FFFD matches EF BF BD, not an invalid byte.
@@ -27,10 +31,10 @@ namespace nexttoken {
 
 // All stop strings of a request as one Aho-Corasick automaton over bytes. Immutable: rows and threads share one.
 //
-// A stop string that holds another one before its last byte can never be the first to be complete; it is dropped.
-// Of those that stay, none ends inside another, so a stop string is complete exactly when a leaf is reached.
+// A state is the longest tail of the text that may still become a stop string, so it tells the leftmost place where one
+// may have begun; the longest stop string that is a suffix of it is the leftmost of those complete at this byte.
 //
-// Memory: 1 KiB for the root and 13 bytes per distinct prefix. A step is O(1) amortised over the text, times the
+// Memory: 1 KiB for the root and 17 bytes per distinct prefix. A step is O(1) amortised over the text, times the
 // search among the children of one node.
 class StopAutomaton {
  public:
@@ -46,8 +50,12 @@ class StopAutomaton {
   // Length in bytes of the prefix that the state stands for.
   size_t Depth(State state) const { return depth_[state]; }
 
-  // Index into `stops` of the stop string complete at this state, the first of equal ones; -1 if none is.
-  int32_t Match(State state) const;
+  // The longest suffix of the state that is a whole stop string; kRoot if none is.
+  State Complete(State state) const { return complete_[state]; }
+
+  // Index into `stops` of the stop string that `complete`, a result of Complete() other than kRoot, stands for; the
+  // first of equal ones.
+  int32_t StopOf(State complete) const;
 
  private:
   // Children of state s are the states [first_child_[s], first_child_[s + 1]), their bytes ascending; states are
@@ -61,9 +69,10 @@ class StopAutomaton {
   std::vector<State> first_child_;
   std::vector<State> fail_;  // the longest proper suffix of the state that is a state too
   std::vector<uint32_t> depth_;
-  std::vector<uint8_t> byte_;          // the last byte of the state's prefix
-  std::vector<State> leaves_;          // ascending
-  std::vector<int32_t> stop_of_leaf_;  // beside leaves_
+  std::vector<uint8_t> byte_;  // the last byte of the state's prefix
+  std::vector<State> complete_;
+  std::vector<State> whole_;            // the states that are whole stop strings, ascending
+  std::vector<int32_t> stop_of_whole_;  // beside whole_
 };
 
 // One row's answer. Copying it forks the answer; it holds only the bytes held back. Not for use by two threads at
@@ -76,12 +85,12 @@ class TextStream {
       : automaton_(std::move(automaton)), strip_leading_space_(strip_leading_space) {}
 
   // Feeds one token's exact bytes (size 0 is legal) and appends to *out the text that is now safe to show. Returns
-  // true when a stop string is complete: all text before it has then been released and the stream is closed.
-  // Requires !closed().
+  // true when it is certain which stop string ends the answer: all text before it has then been released and the stream
+  // is closed. Requires !closed().
   bool Push(const char* bytes, size_t size, std::string* out);
 
-  // The answer ends without a stop string: appends everything held back and closes the stream. Does nothing on a
-  // closed one.
+  // The text ends here: appends what is held back, up to the leftmost stop string if one is complete, and closes the
+  // stream. Does nothing on a closed one.
   void Finish(std::string* out);
 
   // Stop strings are looked for from the next byte on; none that began earlier is found. For a stream made without an
@@ -90,15 +99,26 @@ class TextStream {
 
   bool closed() const { return closed_; }
 
-  // Index of the stop string that ended the answer; -1 if none has.
-  int32_t matched_stop() const { return matched_stop_; }
+  // Index of the stop string that the answer is cut at; -1 if there is none, or none for certain yet.
+  int32_t matched_stop() const { return closed_ ? leftmost_stop_ : -1; }
+
+  // How many bytes, of all that were pushed, the released text covers: those that came out as U+FFFD as the bytes that
+  // they were, and a dropped leading space. In the end the position of the cut, or all.
+  uint64_t shown_bytes() const { return shown_bytes_; }
 
  private:
+  static constexpr uint64_t kNone = UINT64_MAX;
+
+  // Takes in held_[seen ..]. Returns true when it is certain which stop string ends the answer.
+  bool Search(size_t seen);
+
   std::shared_ptr<const StopAutomaton> automaton_;
   std::string held_;  // the bytes not yet released; ends with the prefix that state_ stands for
   StopAutomaton::State state_ = StopAutomaton::kRoot;
-  int32_t matched_stop_ = -1;
-  bool strip_leading_space_;  // and the first byte has not come yet
+  int32_t leftmost_stop_ = -1;    // of those complete
+  uint64_t leftmost_at_ = kNone;  // where it begins, counted as shown_bytes_ is
+  uint64_t shown_bytes_ = 0;      // so held_ begins here
+  bool strip_leading_space_;      // and the first byte has not come yet
   bool closed_ = false;
 };
 

@@ -94,7 +94,7 @@ def chat_completion(*, model: Model, messages: Messages, **fields: Any) -> ChatC
     stream_options : mapping
         ``{"include_usage": True}``: a last chunk says how many tokens the stream took.
     stop : str or sequence of str
-        Up to 4 texts; the answer ends before the first of them to be complete, wherever tokens begin and end.
+        Up to 4 texts; the answer is cut at the leftmost occurrence of any of them, wherever tokens begin and end.
     max_completion_tokens, max_tokens : int
         Two names of one limit: the most tokens to generate for each choice; by default, as many as the context holds.
     presence_penalty, frequency_penalty : float

@@ -54,9 +54,10 @@ class ChoiceLogprobs:
             self._waiting.append((self._size, size, entry))
         self._size += size
         shown: list[dict[str, Any]] = []
+        covered = event.shown_bytes or 0
         while self._waiting:
             start, size, entry = self._waiting[0]
-            if start + min(size, 1) > event.shown_bytes:
+            if start + min(size, 1) > covered:
                 break
             shown.append(entry)
             self._waiting.popleft()
