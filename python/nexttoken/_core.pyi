@@ -83,7 +83,7 @@ class Sampler:
         ...
     def fork(self, row: typing.SupportsInt | typing.SupportsIndex, n: typing.SupportsInt | typing.SupportsIndex, sequence_index: typing.SupportsInt | typing.SupportsIndex) -> list[int]:
         ...
-    def info(self, row: typing.SupportsInt | typing.SupportsIndex) -> tuple[int, int, int, str | None, int | None]:
+    def info(self, row: typing.SupportsInt | typing.SupportsIndex) -> tuple[int, int, int, str | None, int | None, int]:
         ...
     def remove(self, row: typing.SupportsInt | typing.SupportsIndex) -> None:
         ...
@@ -93,8 +93,7 @@ class StopAutomaton:
     """
     Stop strings prepared for matching over bytes. Immutable: any number of streams and threads may share one.
     
-    The first byte at which any stop string is complete ends an answer; of those complete at that byte the one
-    that starts leftmost is cut.
+    An answer is cut at the leftmost occurrence of any of them in the whole text.
     """
     def __init__(self, stops: collections.abc.Sequence[bytes]) -> None:
         """
@@ -117,13 +116,13 @@ class TextStream:
         """
     def finish(self) -> str:
         """
-        The answer ends without a stop string: returns the text held back and closes the stream. Returns "" on a
-        closed one.
+        The text ends here: returns what is held back, up to the leftmost stop string if one is complete, and
+        closes the stream. Returns "" on a closed one.
         """
     def push(self, token_bytes: bytes) -> tuple[str, bool]:
         """
-        Feed one token's bytes. Returns the text now safe to show, and whether a stop string is complete: that
-        closes the stream. Raises ValueError on a closed stream.
+        Feed one token's bytes. Returns the text now safe to show, and whether it is certain which stop string ends
+        the answer: that closes the stream. Raises ValueError on a closed stream.
         """
     @property
     def closed(self) -> bool:
@@ -133,7 +132,13 @@ class TextStream:
     @property
     def matched_stop(self) -> int | None:
         """
-        Index of the stop string that ended the answer, or None.
+        Index of the stop string that the answer is cut at; None if there is none, or none for certain yet.
+        """
+    @property
+    def shown_bytes(self) -> int:
+        """
+        How many of the bytes pushed the text returned so far covers; in the end, the position
+        of the cut.
         """
 def active_target() -> str:
     ...

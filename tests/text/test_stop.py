@@ -36,6 +36,7 @@ def make_stream(stops: Sequence[bytes]) -> Stream:
 @example(([b"abcd"], [b"abcd", b"bc"]))
 @example(([b"ab", b"ce"], [b"abcd", b"bc"]))
 @example(([b"a", b"bc"], [b"abcd", b"bc"]))
+@example(([b"za", b"bcy"], [b"zabcx", b"abc", b"ab"]))
 @example(([b"x\xe4", b"\xbd", b"\xa0y"], [b"\xbd\xa0"]))
 def test_streamed_text_is_the_whole_text_cut_at_the_stop(case: tuple[list[bytes], list[bytes]]) -> None:
     check(make_stream, *case)
