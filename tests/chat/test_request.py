@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from nexttoken.chat.later_fields import LATER_FIELDS
-from nexttoken.chat.messages import ROLES
-from nexttoken.chat.models import find_model
 from nexttoken.chat.request import parse_request
 from nexttoken.exceptions import BadRequestError, NotFoundError
-from nexttoken.runtimes.scripted import ScriptedRuntime
 
-RUNTIME = ScriptedRuntime(["x"])
 HELLO = [{"role": "user", "content": "Hello!"}]
 OPTIONAL = (
     *("temperature", "top_p", "n", "stream", "stop", "max_tokens", "presence_penalty", "frequency_penalty"),
@@ -263,87 +256,3 @@ def test_a_request_that_is_no_object(fields):
     with pytest.raises(BadRequestError, match="expected an object, but got") as caught:
         create(fields)
     assert (caught.value.param, caught.value.code) == (None, "invalid_type")
-
-
-class Awkward:
-    """Whatever is asked of it goes wrong."""
-
-    def __repr__(self):
-        raise RuntimeError
-
-    def __eq__(self, other):
-        raise RuntimeError
-
-    def __bool__(self):
-        raise RuntimeError
-
-    __hash__ = None
-
-
-ODD = [
-    np.ones(2),
-    np.array("x"),
-    np.array([]),
-    np.float32(1),
-    np.bool_(True),
-    DURATION,
-    Awkward(),
-    object,
-    b"x",
-    {1},
-    1j,
-]
-values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(st.characters(), max_size=5)  # surrogates among them
-    | st.sampled_from(["text", "function", "none", "auto", "system", "tool", "a"])
-    | st.integers(0, len(ODD) - 1).map(lambda index: ODD[index]),  # not `sampled_from`, which wants to print them
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                ["type", "text", "id", "function", "name", "arguments", "include_usage", 5, None, "\ud800"]
-            ),
-            inner,
-            max_size=3,
-        )
-    ),
-    max_leaves=8,
-)
-MEMBERS = ("role", "content", "name", "function_call", "tool_calls", "tool_call_id", "refusal", "weight", 5)
-messages = st.lists(
-    st.fixed_dictionaries(
-        {"role": st.sampled_from(ROLES)}, optional=dict.fromkeys(MEMBERS[1:], values) | {"content": st.just("x")}
-    )
-    | st.dictionaries(st.sampled_from(MEMBERS), values),
-    max_size=3,
-)
-busy = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
-
-
-@busy
-@given(st.dictionaries(st.sampled_from([*OPTIONAL, "messages", "model", "nonsense", 5]), values, max_size=4))
-def test_any_value_is_taken_or_refused(fields):
-    """Whatever comes, nothing but a request or a 400 comes out of it."""
-    try:
-        request = parse_request({"model": "m", "messages": HELLO, **fields})
-    except BadRequestError as error:
-        json.dumps(error.body).encode()
-        error.message.encode()
-    else:
-        assert 0 <= request.params.temperature <= 2
-        assert 1 <= request.params.n <= 128
-
-
-@busy
-@given(messages)
-def test_any_messages_are_a_prompt_or_refused(given_messages):
-    try:
-        request = parse_request({"model": "m", "messages": given_messages})
-        assert find_model(RUNTIME).prompts.encode(request.messages)
-    except BadRequestError as error:
-        error.message.encode()
-        (error.param or "").encode()
