@@ -114,7 +114,8 @@ class _Keys:
     def __init__(self, app: ASGIApp, keys: tuple[str, ...]) -> None:
         self._app = app
         # Compared by their hashes: the comparison takes equally long for a key of another length.
-        self._keys = [_hashed(key.encode()) for key in keys]
+        # A command line may hold bytes that are no UTF-8, as a header may.
+        self._keys = [_hashed(key.encode("utf-8", "surrogateescape")) for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self._keys and scope["path"].startswith("/v1/"):

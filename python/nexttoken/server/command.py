@@ -78,6 +78,9 @@ def _serve(arguments: argparse.Namespace) -> int:
         body_timeout_s=_at_least("body-timeout", arguments.body_timeout_s, 0.001),
         request_timeout_s=_at_least("request-timeout", arguments.request_timeout_s, 0.001),
     )
+    shutdown_timeout_s = _at_least("shutdown-timeout", arguments.shutdown_timeout, 0)
+    if not 0 <= arguments.port < 2**16:
+        raise ParameterError(f"port must be 0 to {2**16 - 1}, got {arguments.port}")
     for extra in ("server", "chat"):
         for package in PACKAGES[extra]:
             require(package, "server")
@@ -90,7 +93,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         host=arguments.host,
         port=arguments.port,
         settings=settings,
-        shutdown_timeout_s=arguments.shutdown_timeout,
+        shutdown_timeout_s=shutdown_timeout_s,
     )
 
 
