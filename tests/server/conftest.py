@@ -17,6 +17,16 @@ def server() -> Iterator[serving.Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def end_token(server: serving.Server) -> int:
+    """The embedded model's token that ends an answer: where it is banned, an answer goes on to the limit."""
+    for token in range(16):
+        choice = server.chat(logit_bias={str(token): 100}, max_tokens=2).json["choices"][0]
+        if (choice["message"]["content"], choice["finish_reason"]) == ("", "stop"):
+            return token
+    raise AssertionError("no token ends an answer")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
