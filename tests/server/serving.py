@@ -11,7 +11,8 @@ import selectors
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -96,6 +97,17 @@ class Server:
             if line.startswith(wanted):
                 return float(line.removeprefix(wanted))
         return 0.0
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait for what comes soon, but not at once."""
+        end = time.monotonic() + ANSWER_S
+        while not condition():
+            assert time.monotonic() < end, f"not within {ANSWER_S} s"
+            time.sleep(0.01)
+
+    def wait_until_idle(self) -> None:
+        """Wait until no answer is worked on."""
+        self.wait_until(lambda: self.metric("nexttoken_running_rows", model=MODEL) == 0)
 
 
 @contextlib.contextmanager
