@@ -67,7 +67,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     models = dict(map(_named, arguments.model or ["tiny-chat"]))
     if len(models) < len(arguments.model or models):
         raise ParameterError("each model must have a name of its own")
-    keys = arguments.api_key or list(filter(None, [os.environ.get("NEXTTOKEN_API_KEY")]))
+    # Stripped, as the header is: keys from files and secrets often end in a newline.
+    keys = [key.strip() for key in arguments.api_key or filter(None, [os.environ.get("NEXTTOKEN_API_KEY")])]
     if not all(keys):
         raise ParameterError("api-key must not be empty")
     settings = Settings(
