@@ -36,6 +36,8 @@ def test_plain_and_streamed(runtime, hello):
         with asked(client, runtime, hello, stream=True) as stream:
             chunks = list(stream)
     assert all(isinstance(chunk, ChatCompletionChunk) for chunk in chunks)
+    with pytest.raises(TypeError):
+        client.chat.completions.create(runtime, hello)
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == TEXT
 
 
@@ -50,7 +52,9 @@ def test_models():
 
     async def the_same():
         async with nexttoken.AsyncClient() as asynchronous:
+            # Both ways, as the official client has it.
             assert {model.id async for model in await asynchronous.models.list()} == listed.keys()
+            assert {model.id async for model in asynchronous.models.list()} == listed.keys()
             with pytest.raises(NotFoundError):
                 await asynchronous.models.retrieve("gpt-3.5-turbo")
 

@@ -7,8 +7,9 @@ What takes a client of the hosted API takes one of these: ``client.chat.completi
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Generator
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nexttoken.chat.completion import async_chat_completion, chat_completion
 
@@ -89,14 +90,26 @@ class _AsyncChat:
         self.completions = _AsyncCompletions()
 
 
-class _AsyncModels:
-    async def list(self) -> AsyncPage[Model]:
-        """The models that come with the library."""
+class _AsyncModelList:
+    """Awaited for the page, or iterated with ``async for``: the official client's can be used in both ways."""
+
+    def __await__(self) -> Generator[Any, None, AsyncPage[Model]]:
+        return self._page().__await__()
+
+    async def __aiter__(self) -> AsyncIterator[Model]:
+        for model in (await self._page()).data:
+            yield model
+
+    async def _page(self) -> AsyncPage[Model]:
         from openai.pagination import AsyncPage
 
-        from nexttoken.chat.models import embedded_models, model_object
+        return AsyncPage(data=_Models().list().data, object="list")
 
-        return AsyncPage(data=[model_object(name) for name in embedded_models()], object="list")
+
+class _AsyncModels:
+    def list(self) -> _AsyncModelList:
+        """The models that come with the library."""
+        return _AsyncModelList()
 
     async def retrieve(self, model: str) -> Model:
         """As `Client`'s, off the event loop."""

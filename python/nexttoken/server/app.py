@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nexttoken.chat.models import find_model, model_object
@@ -67,15 +67,19 @@ def create_app(models: Mapping[str, Any], settings: Settings | None = None) -> S
     async def show_metrics(request: Request) -> Response:
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")
 
-    app = Starlette(
+    # The keys are a matter of this part and not of paths, which differ where the application is mounted.
+    api = Router(
         routes=[
-            Route("/v1/chat/completions", ChatCompletions(loaded, settings, metrics), methods=["POST"]),
-            Route("/v1/models", list_models),
-            Route("/v1/models/{name:path}", retrieve_model),
-            Route("/health", health),
-            Route("/metrics", show_metrics),
+            Route("/chat/completions", ChatCompletions(loaded, settings, metrics), methods=["POST"]),
+            Route("/models", list_models),
+            Route("/models/{name:path}", retrieve_model),
         ],
-        middleware=[Middleware(_RequestIds), Middleware(_Keys, keys=settings.api_keys)],
+        middleware=[Middleware(_Keys, keys=settings.api_keys)],
+        redirect_slashes=False,
+    )
+    app = Starlette(
+        routes=[Mount("/v1", api), Route("/health", health), Route("/metrics", show_metrics)],
+        middleware=[Middleware(_RequestIds)],
         exception_handlers={APIError: _api_error, HTTPException: _http_error, Exception: _fault},
     )
     app.router.redirect_slashes = False
@@ -104,20 +108,23 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _fault(request: Request, error: Exception) -> Response:
-    # The server's log has the traceback; the answer has none.
-    return error_response(InternalServerError("The server had an error while processing your request."))
+    # The server's log has the traceback; the answer has none. It does not pass the middleware any more.
+    response = error_response(InternalServerError("The server had an error while processing your request."))
+    response.headers["x-request-id"] = _request_id()
+    return response
 
 
 class _Keys:
-    """Lets requests to the API pass only with a key, where there are any."""
+    """Lets requests pass only with a key, where there are any."""
 
     def __init__(self, app: ASGIApp, keys: tuple[str, ...]) -> None:
         self._app = app
         # Compared by their hashes: the comparison takes equally long for a key of another length.
-        self._keys = [_hashed(key.encode()) for key in keys]
+        # A command line may hold bytes that are no UTF-8, as a header may.
+        self._keys = [_hashed(key.encode("utf-8", "surrogateescape")) for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self._keys and scope["path"].startswith("/v1/"):
+        if scope["type"] == "http" and self._keys:
             refusal = self._refusal(Headers(scope=scope).get("authorization"))
             if refusal is not None:
                 await error_response(refusal)(scope, receive, send)
@@ -150,7 +157,11 @@ class _RequestIds:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(raw=message["headers"])["x-request-id"] = f"req_{uuid.uuid4().hex}"
+                MutableHeaders(raw=message["headers"])["x-request-id"] = _request_id()
             await send(message)
 
         await self._app(scope, receive, send_with_id if scope["type"] == "http" else send)
+
+
+def _request_id() -> str:
+    return f"req_{uuid.uuid4().hex}"

@@ -67,7 +67,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     models = dict(map(_named, arguments.model or ["tiny-chat"]))
     if len(models) < len(arguments.model or models):
         raise ParameterError("each model must have a name of its own")
-    keys = arguments.api_key or list(filter(None, [os.environ.get("NEXTTOKEN_API_KEY")]))
+    # Stripped, as the header is: keys from files and secrets often end in a newline.
+    keys = [key.strip() for key in arguments.api_key or filter(None, [os.environ.get("NEXTTOKEN_API_KEY")])]
     if not all(keys):
         raise ParameterError("api-key must not be empty")
     settings = Settings(
@@ -78,6 +79,9 @@ def _serve(arguments: argparse.Namespace) -> int:
         body_timeout_s=_at_least("body-timeout", arguments.body_timeout_s, 0.001),
         request_timeout_s=_at_least("request-timeout", arguments.request_timeout_s, 0.001),
     )
+    shutdown_timeout_s = _at_least("shutdown-timeout", arguments.shutdown_timeout, 0)
+    if not 0 <= arguments.port < 2**16:
+        raise ParameterError(f"port must be 0 to {2**16 - 1}, got {arguments.port}")
     for extra in ("server", "chat"):
         for package in PACKAGES[extra]:
             require(package, "server")
@@ -90,7 +94,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         host=arguments.host,
         port=arguments.port,
         settings=settings,
-        shutdown_timeout_s=arguments.shutdown_timeout,
+        shutdown_timeout_s=shutdown_timeout_s,
     )
 
 

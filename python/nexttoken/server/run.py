@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 from collections.abc import Mapping
@@ -59,7 +60,8 @@ def serve(
         server_header=False,
     )
     server = _Server(config)
-    server.run()
+    with contextlib.suppress(SystemExit):  # uvicorn's way to say that it could not listen, once it has logged why
+        server.run()
     if not server.started:
         print(f"nexttoken: cannot listen at {host}:{port}", file=sys.stderr)
         return 1
