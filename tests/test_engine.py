@@ -615,6 +615,22 @@ def test_a_chunk_that_fails_leaves_the_others(engine, runtime):
     assert runtime.sequences == {}
 
 
+def test_cancelled_in_the_queue_during_a_step(held):
+    """Its place is free at once, and its prompt is not read when the step comes to it."""
+    engine = Engine(held)
+    held.go_on.clear()
+    running = Reader(engine)
+    assert held.inside.wait(60)
+    doomed = Reader(engine, prompt=[1] * 50, max_waiting=1)
+    assert engine.waiting_requests == 1
+    doomed.handle.close()
+    assert engine.waiting_requests == 0
+    waiting = Reader(engine, max_waiting=1)
+    held.go_on.set()
+    assert [running.text(), waiting.text()] == ["Hello", "Hi"]
+    assert [tokens for call, tokens in held.calls if call == "prefill"] == [3, 3]
+
+
 def test_cancelled_from_another_thread_while_the_background_steps(held):
     engine = Engine(held)
     held.go_on.clear()

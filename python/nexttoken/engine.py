@@ -223,7 +223,7 @@ class Engine:
         QueueFullError
             If `max_waiting` requests wait already.
         """
-        if max_waiting is not None and len(self._waiting) >= max_waiting:
+        if max_waiting is not None and self.waiting_requests >= max_waiting:
             raise QueueFullError(f"{max_waiting} requests wait already")
         prompt = tuple(prompt_token_ids)
         context = self.runtime.context_length
@@ -274,6 +274,7 @@ class Engine:
             self._drop_cancelled()
             if self._rows:
                 self._decode()
+                self._drop_cancelled()  # a prompt that nobody waits for any more need not be read
             # One prompt a step: a crowd of newcomers must not keep the running rows waiting.
             newcomer = self._next_waiting()
             if newcomer is not None:
@@ -291,7 +292,8 @@ class Engine:
     @property
     def waiting_requests(self) -> int:
         """Requests whose prompt has not been read yet."""
-        return len(self._waiting)
+        # Those that were cancelled leave with the step in progress, which may take long.
+        return sum(not request.cancelled for request in self._waiting.copy())
 
     def _wait(self, request: _Request) -> None:
         """Return when `request` has an event or is over, doing the steps that nobody else does."""

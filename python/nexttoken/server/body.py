@@ -56,7 +56,7 @@ async def read_body(request: Request, settings: Settings) -> bytes:
 
 async def _read(request: Request, limit: int) -> bytes:
     length = request.headers.get("content-length", "0")
-    announced = int(length) if length.isdigit() and len(length) < 20 else 0
+    announced = int(length) if length.isdecimal() and len(length) < 20 else 0
     size, parts = 0, []
     if announced <= _DRAINED * limit:
         async for part in request.stream():

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from nexttoken.server.app import create_app
 from nexttoken.server.settings import Settings
@@ -22,6 +23,20 @@ class _Server(uvicorn.Server):
             port = self.servers[0].sockets[0].getsockname()[1]
             host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
             print(f"nexttoken serves http://{host}:{port}/v1", flush=True)
+
+
+def server_config(app: ASGIApp, host: str, port: int, shutdown_timeout_s: int) -> uvicorn.Config:
+    """How uvicorn runs the application."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http="h11",  # the parser that the tests attack, also where a faster one is installed
+        ws="none",
+        log_level="warning",
+        timeout_graceful_shutdown=shutdown_timeout_s,
+        server_header=False,
+    )
 
 
 def serve(
@@ -50,15 +65,7 @@ def serve(
     int
         0, or 1 where it could not listen.
     """
-    config = uvicorn.Config(
-        create_app(models, settings),
-        host=host,
-        port=port,
-        log_level="warning",
-        timeout_graceful_shutdown=shutdown_timeout_s,
-        server_header=False,
-    )
-    server = _Server(config)
+    server = _Server(server_config(create_app(models, settings), host, port, shutdown_timeout_s))
     server.run()
     if not server.started:
         print(f"nexttoken: cannot listen at {host}:{port}", file=sys.stderr)
