@@ -18,7 +18,9 @@ import time
 import uvicorn
 
 from nexttoken.runtimes.scripted import ScriptedRuntime
+from nexttoken.server.app import create_app
 from nexttoken.server.run import server_config
+from nexttoken.server.settings import Settings
 
 LONG_S = 60.0
 """What a slow, busy machine may take for anything that is quick."""
@@ -124,7 +126,7 @@ class Exchange:
             "method": method,
             "scheme": "http",
             "path": path,
-            "raw_path": path.encode("utf-8", "surrogateescape"),
+            "raw_path": path.encode("utf-8", "surrogatepass"),
             "query_string": b"",
             "root_path": "",
             "headers": JSON if headers is None else headers,
@@ -294,9 +296,12 @@ def reset(connection):
 
 
 @contextlib.contextmanager
-def live(app):
-    """Serve an application of this process, on a thread."""
-    server = uvicorn.Server(server_config(app, host="127.0.0.1", port=0, shutdown_timeout_s=1))
+def live(models, settings=None, keep_alive_s=5.0):
+    """Serve models of this process, on a thread."""
+    settings = settings or Settings()
+    app = create_app(models, settings)
+    server = uvicorn.Server(server_config(app, settings, host="127.0.0.1", port=0, shutdown_timeout_s=1))
+    server.config.timeout_keep_alive = keep_alive_s
     server.config.log_level = "critical"
     server.config.configure_logging()
     thread = threading.Thread(target=server.run, daemon=True)

@@ -177,7 +177,7 @@ def test_a_whole_answer_is_no_departure(runtime):
 def test_over_a_socket(kind, how):
     runtime = HeldRuntime(endless())
     engine_of = lambda: runtime._nexttoken_chat_model.engine  # noqa: E731
-    with live(create_app({"m": runtime})) as server:
+    with live({"m": runtime}) as server:
         runtime.hold()
         doomed = server.post(body_of(**kind))
         assert runtime.decoding.wait(LONG_S)
@@ -202,7 +202,7 @@ def test_many_leave_at_once():
     """At every point of their answers; those that stay get theirs."""
     runtime = HeldRuntime(echo())
     text = "those that stay get all of it"
-    with live(create_app({"m": runtime})) as server:
+    with live({"m": runtime}) as server:
         stay, go = [], []
         for number in range(60):
             kind = EVERY_KIND[number % 4]

@@ -11,6 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from nexttoken.server.app import create_app
+from nexttoken.server.connection import connection_class
 from nexttoken.server.settings import Settings
 
 __all__ = ["serve"]
@@ -25,13 +26,13 @@ class _Server(uvicorn.Server):
             print(f"nexttoken serves http://{host}:{port}/v1", flush=True)
 
 
-def server_config(app: ASGIApp, host: str, port: int, shutdown_timeout_s: int) -> uvicorn.Config:
+def server_config(app: ASGIApp, settings: Settings, *, host: str, port: int, shutdown_timeout_s: int) -> uvicorn.Config:
     """How uvicorn runs the application."""
     return uvicorn.Config(
         app,
         host=host,
         port=port,
-        http="h11",  # the parser that the tests attack, also where a faster one is installed
+        http=connection_class(settings),
         ws="none",
         log_level="warning",
         timeout_graceful_shutdown=shutdown_timeout_s,
@@ -65,7 +66,9 @@ def serve(
     int
         0, or 1 where it could not listen.
     """
-    server = _Server(server_config(create_app(models, settings), host, port, shutdown_timeout_s))
+    settings = settings or Settings()
+    app = create_app(models, settings)
+    server = _Server(server_config(app, settings, host=host, port=port, shutdown_timeout_s=shutdown_timeout_s))
     server.run()
     if not server.started:
         print(f"nexttoken: cannot listen at {host}:{port}", file=sys.stderr)
