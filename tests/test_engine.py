@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import gc
+import random
 import threading
+import weakref
 
 import numpy as np
 import pytest
 
 from nexttoken import SamplingParams
 from nexttoken.engine import Engine, Event
-from nexttoken.exceptions import GenerationError, ParameterError
+from nexttoken.exceptions import GenerationError, ParameterError, QueueFullError
 from nexttoken.runtimes.scripted import ScriptedRuntime
 
 PROMPT = [1, 2, 3]
@@ -386,3 +388,406 @@ def test_a_crowd_of_newcomers_does_not_stop_the_running_row(engine, runtime):
         next(running)
     assert count(runtime, "prefill") <= 6
     assert all(len(list(handle)) == 1 for handle in crowd)
+
+
+def line(token, logit=40.0):
+    logits = np.zeros(258, np.float32)
+    logits[token] = logit
+    return logits
+
+
+@pytest.fixture
+def held():
+    """A runtime whose steps wait for `go_on`, which is set at the beginning."""
+    runtime = ScriptedRuntime(["Hello", "Hi", "Good day"])
+    runtime.inside, runtime.go_on = threading.Event(), threading.Event()
+    runtime.go_on.set()
+    decode = runtime.decode
+
+    def waiting(sequences, token_ids):
+        runtime.inside.set()
+        assert runtime.go_on.wait(60)
+        return decode(sequences, token_ids)
+
+    runtime.decode = waiting
+    yield runtime
+    runtime.go_on.set()
+
+
+class Reader:
+    """Reads a handle as an event loop would: when it is told that there is something."""
+
+    def __init__(self, engine, params=None, prompt=PROMPT, **settings):
+        self.told = threading.Event()
+        self.calls = 0
+        self.handle = engine.submit(prompt, params or SamplingParams(**GREEDY), on_progress=self.tell, **settings)
+
+    def tell(self):
+        self.calls += 1
+        self.told.set()
+
+    def events(self):
+        events = []
+        while True:
+            self.told.clear()
+            over = self.handle.over
+            events += self.handle.ready()
+            if over:
+                return events + self.handle.ready()
+            assert self.told.wait(60), "nothing was told, and the request is not over"
+
+    def text(self):
+        return "".join(event.text for event in self.events())
+
+
+def engine_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "nexttoken-engine"]
+
+
+def no_engine_threads():
+    for thread in engine_threads():
+        thread.join(60)
+    return engine_threads() == []
+
+
+def test_steps_in_the_background(engine, runtime):
+    readers = [Reader(engine) for _ in range(3)]
+    assert sorted(reader.text() for reader in readers) == ["Good day", "Hello", "Hi"]
+    assert runtime.sequences == {}
+    assert no_engine_threads()
+    assert Reader(engine).text() == "Hello"  # a new thread, once there is something to do again
+    assert no_engine_threads()
+
+
+def test_ready_neither_waits_nor_steps(held):
+    engine = Engine(held)
+    held.go_on.clear()
+    reader = Reader(engine)
+    assert held.inside.wait(60)
+    assert [event.text for event in reader.handle.ready()] == ["H"]
+    assert reader.handle.ready() == []
+    assert not reader.handle.over
+    held.go_on.set()
+    assert reader.text() == "ello"
+    assert reader.handle.over
+    assert reader.calls == 6
+
+
+def test_ready_raises_once_all_events_are_read(engine, runtime):
+    go_on = threading.Event()
+
+    def failing(sequences, token_ids):
+        assert go_on.wait(60)
+        raise ZeroDivisionError
+
+    runtime.decode = failing
+    reader = Reader(engine)
+    go_on.set()
+    assert no_engine_threads()
+    assert reader.handle.over
+    assert [event.text for event in reader.handle.ready()] == ["H"]
+    for _ in range(2):
+        with pytest.raises(GenerationError, match="ZeroDivisionError"):
+            reader.handle.ready()
+    reader.handle.close()
+    assert reader.calls == 2
+
+
+def test_a_full_queue_refuses_and_recovers(held):
+    engine = Engine(held, max_rows=1)
+    held.go_on.clear()
+    running = Reader(engine)
+    assert held.inside.wait(60)
+    waiting = [Reader(engine, max_waiting=3) for _ in range(3)]
+    for handles in range(2):
+        with pytest.raises(QueueFullError, match="3 requests wait already"):
+            engine.submit(PROMPT, SamplingParams(), max_waiting=3)
+        assert engine.waiting_requests == 3, handles
+    unlimited = Reader(engine)
+    unlimited.handle.close()
+    waiting.pop().handle.close()
+    held.go_on.set()
+    assert [reader.text() for reader in (running, *waiting)] == ["Hello", "Hi", "Good day"]
+    assert Reader(engine, max_waiting=1).text() == "Hello"
+
+
+def test_no_more_rows_than_allowed():
+    most = 0
+    runtime = ScriptedRuntime(["abcdef"])
+    engine = Engine(runtime, max_rows=5)
+    prefill = runtime.prefill
+
+    def watching(token_ids):
+        nonlocal most
+        most = max(most, len(runtime.sequences))
+        return prefill(token_ids)
+
+    runtime.prefill = watching
+    sizes = [1, 3, 2, 5, 1, 4, 2, 1]
+    handles = [engine.submit(PROMPT, SamplingParams(n=n, **GREEDY)) for n in sizes]
+    for n, handle in zip(sizes, handles, strict=True):
+        assert len(list(handle)) == 7 * n
+    assert max(batches(runtime)) == 5
+    assert most < 5
+    with pytest.raises(ParameterError, match="n must be at most max_rows, 5, got 6"):
+        engine.submit(PROMPT, SamplingParams(n=6))
+
+
+def test_a_request_that_needs_more_room_is_overtaken_64_times():
+    """Then the door is held for it; those that came before it go first all the same."""
+    runtime = ScriptedRuntime(lambda prompt, output: line(65))
+    engine = Engine(runtime, max_rows=4)
+    running = engine.submit([7], SamplingParams(max_tokens=1000, **GREEDY))
+    next(running)
+    large = engine.submit([8] * 8, SamplingParams(n=4, max_tokens=2, **GREEDY))
+    small = [engine.submit([9], SamplingParams(max_tokens=1, **GREEDY)) for _ in range(200)]
+    for _ in range(100):
+        engine.step()
+    served = [handle for handle in small if handle.over]
+    assert served == small[:64]
+    assert engine.waiting_requests == 1 + 200 - 64
+    running.close()
+    engine.step()
+    engine.step()
+    assert large.over
+    assert len(list(large)) == 8
+    assert all(len(list(handle)) == 1 for handle in small)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_runtime_that_takes_few_rows_at_a_time(size):
+    runtime = ScriptedRuntime(["abcdef", "ghijklmn", "opqrs", "tuvwxyz"])
+    runtime.max_batch_size = size
+    engine = Engine(runtime)
+    handles = [engine.submit(PROMPT, SamplingParams(n=2, **GREEDY)) for _ in range(4)]
+    for handle in handles:
+        next(handle)
+    assert engine.running_rows == 8
+    before = len(batches(runtime))
+    engine.step()
+    rounds = batches(runtime)[before:]
+    assert sum(rounds) == 8
+    assert max(rounds) == size
+    texts = [[first, ""] for first in "agot"]
+    for handle, parts in zip(handles, texts, strict=True):
+        for event in handle:
+            parts[event.index] += event.text
+    assert texts == [["abcdef"] * 2, ["ghijklmn"] * 2, ["opqrs"] * 2, ["tuvwxyz"] * 2]
+    assert runtime.sequences == {}
+
+
+def test_a_row_that_fails_in_one_chunk_ends_its_request_in_all():
+    """The failed request's other choices are in later chunks, beside another request that goes on."""
+
+    def script(prompt, output):
+        return line(65, np.nan if prompt == [9] and len(output) == 2 else 40)
+
+    runtime = ScriptedRuntime(script)
+    runtime.max_batch_size = 2
+    engine = Engine(runtime)
+    before = engine.submit([1], SamplingParams(max_tokens=9, **GREEDY))
+    bad = engine.submit([9], SamplingParams(n=4, max_tokens=9, **GREEDY))
+    after = engine.submit([2], SamplingParams(max_tokens=9, **GREEDY))
+    with pytest.raises(GenerationError, match=r"choice \d cannot go on: .*NaN"):
+        list(bad)
+    assert engine.running_rows == 2
+    assert [len(list(handle)) for handle in (before, after)] == [9, 9]
+    assert runtime.sequences == {}
+
+
+def test_a_chunk_that_fails_leaves_the_others(engine, runtime):
+    runtime.max_batch_size = 1
+    engine = Engine(runtime)
+    first, second = (engine.submit(PROMPT, SamplingParams(**GREEDY)) for _ in range(2))
+    next(first)
+    next(second)
+    decode = runtime.decode
+
+    def failing(sequences, token_ids):
+        if sequences == [1]:
+            raise ZeroDivisionError
+        return decode(sequences, token_ids)
+
+    runtime.decode = failing
+    with pytest.raises(GenerationError):
+        list(first)
+    assert "".join(event.text for event in second) == "i"
+    assert runtime.sequences == {}
+
+
+def test_cancelled_in_the_queue_during_a_step(held):
+    """Its place is free at once, and its prompt is not read when the step comes to it."""
+    engine = Engine(held)
+    held.go_on.clear()
+    running = Reader(engine)
+    assert held.inside.wait(60)
+    doomed = Reader(engine, prompt=[1] * 50, max_waiting=1)
+    assert engine.waiting_requests == 1
+    doomed.handle.close()
+    assert engine.waiting_requests == 0
+    waiting = Reader(engine, max_waiting=1)
+    held.go_on.set()
+    assert [running.text(), waiting.text()] == ["Hello", "Hi"]
+    assert [tokens for call, tokens in held.calls if call == "prefill"] == [3, 3]
+
+
+def test_cancelled_from_another_thread_while_the_background_steps(held):
+    engine = Engine(held)
+    held.go_on.clear()
+    doomed, other = Reader(engine, SamplingParams(n=8, **GREEDY)), Reader(engine)
+    assert held.inside.wait(60)
+    closer = threading.Thread(target=doomed.handle.close)
+    closer.start()
+    closer.join(60)
+    assert not closer.is_alive()  # it waited for no step
+    assert doomed.handle.over
+    assert doomed.handle.ready() == []
+    held.go_on.set()
+    assert other.text() == "Hi"
+    assert held.sequences == {}
+
+
+def test_a_step_that_dies_in_the_background_stops_nobody_else(engine, runtime, caplog):
+    """Some runtimes raise what is no Exception (a panic in Rust): the thread must outlive it."""
+    decode = runtime.decode
+
+    def panicking(sequences, token_ids):
+        runtime.decode = decode
+        raise SystemExit
+
+    runtime.decode = panicking
+    with pytest.raises(GenerationError, match="SystemExit"):
+        Reader(engine).events()
+    assert Reader(engine).text() == "Hi"
+    assert "a step in the background failed" in caplog.text
+    assert no_engine_threads()
+
+
+def test_a_callback_that_raises_harms_nobody(engine, runtime, caplog):
+    bad = engine.submit(PROMPT, SamplingParams(n=2, **GREEDY), on_progress=lambda: 1 / 0)
+    good = Reader(engine)
+    assert good.text() == "Hi"
+    assert no_engine_threads()
+    assert len(bad.ready()) == 12
+    assert "ZeroDivisionError" in caplog.text
+    assert runtime.sequences == {}
+
+
+def test_a_free_that_fails_while_cancelling_does_not_lock_the_engine(engine, runtime):
+    handle = engine.submit(PROMPT, SamplingParams(**GREEDY))
+    next(handle)
+    free = runtime.free
+
+    def exiting(sequence):
+        raise SystemExit
+
+    runtime.free = exiting
+    with pytest.raises(SystemExit):
+        handle.close()
+    runtime.free = free
+    assert "".join(event.text for event in engine.submit(PROMPT, SamplingParams(**GREEDY))) == "Hi"
+
+
+def test_a_thread_that_cannot_start_leaves_the_engine_usable(engine, runtime, monkeypatch):
+    def refusing(thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refusing)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            Reader(engine)
+    gc.collect()
+    assert engine.waiting_requests == 0
+    assert Reader(engine).text() == "Hello"
+
+
+def test_a_request_between_queue_and_batch_keeps_the_background_going(held):
+    """It has left the queue, another thread reads its prompt, and then that thread has what it wanted."""
+    engine = Engine(held)
+    reading, read_on = threading.Event(), threading.Event()
+    own = engine.submit(PROMPT, SamplingParams(max_tokens=2, **GREEDY))
+    next(own)
+    admit = engine._admit
+
+    def slow(request):
+        reading.set()
+        assert read_on.wait(60)
+        admit(request)
+
+    engine._admit = slow
+    # A step of another reader's: the last token of its own answer, then the newcomer's prompt.
+    held.go_on.clear()
+    foreground = threading.Thread(target=list, args=(own,))
+    foreground.start()
+    assert held.inside.wait(60)
+    newcomer = Reader(engine, prompt=[1, 2])
+    (background,) = engine_threads()
+    background.join(0.2)  # it has time to come to the point where it waits for that step
+    held.go_on.set()
+    assert reading.wait(60)
+    background.join(0.2)  # and to find nothing to do, if it is so mistaken
+    read_on.set()
+    foreground.join(60)
+    assert newcomer.text() == "Hi"
+    assert no_engine_threads()
+
+
+def test_an_idle_engine_can_be_collected(runtime):
+    engine = Engine(runtime)
+    assert Reader(engine).text() == "Hello"
+    assert no_engine_threads()
+    gone = weakref.ref(engine)
+    del engine
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_dropped_engine_finishes_nothing_that_nobody_can_read(held):
+    """The handles keep it; when they go, so does the work."""
+    held.go_on.clear()
+    reader = Reader(Engine(held))
+    assert held.inside.wait(60)
+    gone = weakref.ref(reader.handle._engine)
+    del reader
+    gc.collect()
+    held.go_on.set()
+    assert no_engine_threads()
+    assert held.sequences == {}
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.parametrize("background", [1.0, 0.5])
+def test_no_wake_up_is_lost(background):
+    """Many short requests from many threads, read in the background or not: each wait ends."""
+    runtime = ScriptedRuntime(lambda prompt, output: line(prompt[0] if len(output) < prompt[1] else 257))
+    engine = Engine(runtime, max_rows=6)
+    failures = []
+
+    def ask(worker):
+        rng = random.Random(worker)
+        try:
+            for _ in range(60):
+                prompt, n = [rng.randrange(256), rng.randrange(4)], rng.choice([1, 1, 2, 5])
+                params = SamplingParams(n=n, **GREEDY)
+                in_background = rng.random() < background
+                reader = Reader(engine, params, prompt) if in_background else engine.submit(prompt, params)
+                if rng.random() < 0.2:
+                    (reader.handle if in_background else reader).close()
+                    continue
+                events = reader.events() if in_background else list(reader)
+                token_ids = [event.token_id for event in events if event.index == n - 1]
+                assert token_ids == [prompt[0]] * prompt[1] + [257]
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=ask, args=(worker,), daemon=True) for worker in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+        assert not thread.is_alive()
+    assert failures == []
+    assert no_engine_threads()
+    assert runtime.sequences == {}
+    assert (engine.running_rows, engine.waiting_requests) == (0, 0)

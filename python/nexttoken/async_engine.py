@@ -29,13 +29,9 @@ class AsyncHandle:
         max_waiting: int | None = None,
     ) -> None:
         self._progress = asyncio.Event()
-        self._handle: Handle = engine.submit(
-            prompt_token_ids,
-            params,
-            # It must not know the handle: that one can be dropped while the engine is at work.
-            on_progress=functools.partial(_wake, asyncio.get_running_loop(), self._progress),
-            max_waiting=max_waiting,
-        )
+        # It must not know the handle: that one can be dropped while the engine is at work.
+        self._wake = functools.partial(_wake, asyncio.get_running_loop(), self._progress)
+        self._handle: Handle = engine.submit(prompt_token_ids, params, on_progress=self._wake, max_waiting=max_waiting)
 
     @property
     def seed(self) -> int | None:
@@ -61,7 +57,7 @@ class AsyncHandle:
     def close(self) -> None:
         """End the work on this request; its rows are freed at once, or when the step in progress ends."""
         self._handle.close()
-        self._progress.set()
+        self._wake()  # whoever waits for events, on whichever thread
 
 
 def _wake(loop: asyncio.AbstractEventLoop, progress: asyncio.Event) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import threading
 import warnings
 from collections import deque
@@ -25,6 +26,8 @@ from nexttoken.runtimes.base import Runtime
 from nexttoken.sampler import FinishReason, Sampler, StepResult
 
 __all__ = ["Engine", "Event", "Handle"]
+
+_log = logging.getLogger("nexttoken.engine")
 
 _STATUS_TEXTS = {
     Status.NAN_LOGITS: "the model's logits hold NaN",
@@ -223,7 +226,7 @@ class Engine:
         QueueFullError
             If `max_waiting` requests wait already.
         """
-        if max_waiting is not None and len(self._waiting) >= max_waiting:
+        if max_waiting is not None and self.waiting_requests >= max_waiting:
             raise QueueFullError(f"{max_waiting} requests wait already")
         prompt = tuple(prompt_token_ids)
         context = self.runtime.context_length
@@ -238,10 +241,11 @@ class Engine:
         room = context - len(prompt)
         limit = room if params.max_tokens is None else min(params.max_tokens, room)
         request = _Request(prompt, dataclasses.replace(params, max_tokens=limit), on_progress)
+        handle = Handle(self, request)
         self._waiting.append(request)
         if on_progress is not None:
             self._run_in_background()
-        return Handle(self, request)
+        return handle
 
     def _check_token_ids(self, name: str, token_ids: Iterable[int]) -> None:
         for token_id in token_ids:
@@ -273,6 +277,7 @@ class Engine:
             self._drop_cancelled()
             if self._rows:
                 self._decode()
+                self._drop_cancelled()  # a prompt that nobody waits for any more need not be read
             # One prompt a step: a crowd of newcomers must not keep the running rows waiting.
             newcomer = self._next_waiting()
             if newcomer is not None:
@@ -290,7 +295,8 @@ class Engine:
     @property
     def waiting_requests(self) -> int:
         """Requests whose prompt has not been read yet."""
-        return len(self._waiting)
+        # Those that were cancelled leave with the step in progress, which may take long.
+        return sum(not request.cancelled for request in self._waiting.copy())
 
     def _wait(self, request: _Request) -> None:
         """Return when `request` has an event or is over, doing the steps that nobody else does."""
@@ -306,19 +312,34 @@ class Engine:
         """See to it that a thread does the steps until there are none to do."""
         with self._starting:
             if self._background is None:
-                self._background = threading.Thread(target=self._run, name="nexttoken-engine", daemon=True)
-                self._background.start()
+                thread = threading.Thread(target=self._run, name="nexttoken-engine", daemon=True)
+                thread.start()  # where there is no room for a thread, this raises, and the next request tries again
+                self._background = thread
 
     def _run(self) -> None:
         while True:
-            if not self.step():
+            try:
+                stepped = self.step()
+            except BaseException:
+                # The requests that it concerned know already; the others need this thread.
+                _log.exception("a step in the background failed")
+                stepped = True
+            if not stepped:
                 with self._progress:
                     if self._driving.locked():
                         self._progress.wait()
             with self._starting:  # whoever comes later finds no thread, and starts one
-                if not (self._rows or self._waiting):
+                if self._is_idle():
                     self._background = None
                     return
+
+    def _is_idle(self) -> bool:
+        # Asked between steps: within one, a request may have left the queue and not be among the rows yet.
+        if not self._driving.acquire(blocking=False):
+            return False
+        idle = not (self._rows or self._waiting)
+        self._stop_driving()
+        return idle
 
     def _announce(self) -> None:
         with self._progress:
@@ -328,9 +349,11 @@ class Engine:
         # A request cancelled while the lock was held is found after letting go; one cancelled later is
         # dropped by its own canceller. So none is left behind, and nobody waits.
         while True:
-            self._drop_cancelled()
-            self._driving.release()
-            self._announce()
+            try:
+                self._drop_cancelled()
+            finally:
+                self._driving.release()
+                self._announce()
             if not self._cancelled or not self._driving.acquire(blocking=False):
                 return
 
@@ -351,7 +374,7 @@ class Engine:
         """Take the first waiting request that there is room for."""
         room = self.max_rows - len(self._rows)
         passed: list[_Request] = []
-        for request in tuple(self._waiting):
+        for request in self._waiting.copy():  # one step of the interpreter's: others append meanwhile
             if request.params.n <= room:
                 for other in passed:
                     other.overtaken += 1
@@ -412,8 +435,7 @@ class Engine:
             if finish_reason is not None:
                 row.request.unfinished -= 1
         for request in {row.request: None for _, row in good}:
-            if request.on_progress is not None:
-                request.on_progress()
+            _tell(request)
 
     @contextlib.contextmanager
     def _failing(self, requests: set[_Request]) -> Iterator[None]:
@@ -431,8 +453,7 @@ class Engine:
         failure.__cause__ = cause
         self._leave([row for row in self._rows if row.request is request])
         request.error = failure
-        if request.on_progress is not None:
-            request.on_progress()
+        _tell(request)
 
     def _drop_cancelled(self) -> None:
         while self._cancelled:
@@ -452,6 +473,14 @@ class Engine:
                     self.runtime.free(row.sequence)
                 except Exception as error:  # the answer is whole, so its caller must not suffer for this
                     warnings.warn(f"the runtime could not free a sequence: {error!r}", RuntimeWarning, stacklevel=2)
+
+
+def _tell(request: _Request) -> None:
+    if request.on_progress is not None:
+        try:
+            request.on_progress()
+        except Exception:  # its own fault, and nobody else's
+            _log.exception("on_progress failed")
 
 
 def _logprobs(result: StepResult, place: int, count: int | None) -> tuple[float | None, tuple[tuple[int, float], ...]]:

@@ -56,7 +56,7 @@ async def read_body(request: Request, settings: Settings) -> bytes:
 
 async def _read(request: Request, limit: int) -> bytes:
     length = request.headers.get("content-length", "0")
-    announced = int(length) if length.isdigit() and len(length) < 20 else 0
+    announced = int(length) if length.isdecimal() and len(length) < 20 else 0
     size, parts = 0, []
     if announced <= _DRAINED * limit:
         async for part in request.stream():
@@ -132,12 +132,8 @@ def _parse_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _check_depth(value: Any, max_depth: int) -> None:
     level = [value]
     for _ in range(max_depth + 1):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, (dict, list))
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
+        level = [outer for outer in level if isinstance(outer, (dict, list))]
         if not level:
             return
+        level = [inner for outer in level for inner in (outer.values() if isinstance(outer, dict) else outer)]
     raise _not_json(f"nested deeper than {max_depth} levels")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Coroutine, Mapping
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from nexttoken.async_engine import AsyncHandle
@@ -17,7 +19,7 @@ from nexttoken.chat.models import ChatModel
 from nexttoken.chat.prepare import Prepared, prepare
 from nexttoken.exceptions import APIError, InternalServerError
 from nexttoken.server.body import parse_json, read_body
-from nexttoken.server.errors import RequestTimeoutError, error_response
+from nexttoken.server.errors import RequestTimeoutError, ShuttingDownError, error_response
 from nexttoken.server.json_response import json_response
 from nexttoken.server.metrics import Metrics, RequestMetrics
 from nexttoken.server.models import served
@@ -30,6 +32,11 @@ _T = TypeVar("_T")
 
 _CLIENT_LEFT = 499
 """Of the metrics alone: nobody is there to read a status."""
+
+_SORRY = "The server had an error while processing your request. Sorry about that!"
+
+_LAST_WORDS_S = 5.0
+"""How long an error may take to be sent: a client that has stopped reading would never get it."""
 
 _STREAM_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -49,19 +56,18 @@ class ChatCompletions:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         noted = RequestMetrics(self._metrics)
         answer = _Sender(send)
-        status = _CLIENT_LEFT
         try:
             body = await read_body(Request(scope, receive), self._settings)
             await _while_connected(receive, self._answer(body, answer, noted), self._settings.request_timeout_s)
-            status = answer.status or _CLIENT_LEFT
         except ClientDisconnect:
             pass
+        except asyncio.CancelledError:
+            # Nobody but a server that stops ends this task; with the answer it is over, so nothing goes on upwards.
+            await answer.fail(ShuttingDownError("The server is shutting down."))
         except Exception as error:
-            failure = _as_api_error(error)
-            status = failure.status_code
-            await answer.fail(failure)
+            await answer.fail(_as_api_error(error))
         finally:
-            noted.end(status)
+            noted.end(answer.outcome)
 
     async def _answer(self, body: bytes, send: _Sender, noted: RequestMetrics) -> None:
         # Off the event loop: templates and tokenizers take their time over long messages.
@@ -76,8 +82,13 @@ class ChatCompletions:
             handle.close()
 
     def _prepare(self, body: bytes) -> Prepared:
-        fields = parse_json(body, self._settings.max_depth)
-        return prepare(fields, lambda model: served(self._models, model))
+        try:
+            fields = parse_json(body, self._settings.max_depth)
+            return prepare(fields, lambda model: served(self._models, model))
+        except Exception:
+            raise
+        except BaseException as error:  # a panic in a tokenizer's Rust: it must not end more than this request
+            raise InternalServerError(_SORRY) from error
 
 
 async def _plain(prepared: Prepared, handle: AsyncHandle, send: _Sender, noted: RequestMetrics) -> None:
@@ -122,7 +133,7 @@ async def _disconnected(receive: Receive) -> None:
 def _as_api_error(error: Exception) -> APIError:
     if not isinstance(error, APIError):
         _log.error("a request failed", exc_info=error)
-        return InternalServerError("The server had an error while processing your request. Sorry about that!")
+        return InternalServerError(_SORRY)
     if error.status_code >= 500:
         _log.error("%s", error.message, exc_info=error.__cause__)
     return error
@@ -133,26 +144,45 @@ class _Sender:
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self.status: int | None = None
-        """What went over the wire, once something did."""
+        self._failed: int | None = None
+        self._begun = self._streams = self._complete = False
+        self._status = _CLIENT_LEFT
+
+    @property
+    def outcome(self) -> int:
+        """The status that the metrics count: the answer's, that of the failure that cut it, or 499."""
+        return self._failed or (self._status if self._complete else _CLIENT_LEFT)
 
     async def json(self, body: Any) -> None:
         await self._respond(json_response(body))
 
     async def events(self, chunks: list[dict[str, Any]], last: bool = False) -> None:
         """Chunks of a stream. The headers go with the first: a stream that fails before is a plain error."""
-        if self.status is None:
-            self.status = 200
+        if not self._begun:
             await self._send({"type": "http.response.start", "status": 200, "headers": [*_STREAM_HEADERS]})
+            self._status = 200
+            self._begun = self._streams = True
         text = "".join(map(event_text, chunks)) + (DONE if last else "")
         await self._send({"type": "http.response.body", "body": text.encode("ascii"), "more_body": not last})
+        self._complete = last
 
     async def fail(self, error: APIError) -> None:
-        if self.status is None:
-            await self._respond(error_response(error))
-        elif self.status == 200:  # in the middle of a stream
-            await self.events([error.body], last=True)
+        """Say what went wrong, as far as that is still possible: to a client that does not read, it is not."""
+        if self._complete:
+            return
+        self._failed = error.status_code
+        with contextlib.suppress(asyncio.TimeoutError, asyncio.CancelledError):
+            if not self._begun:
+                await asyncio.wait_for(self._respond(error_response(error)), _LAST_WORDS_S)
+            elif self._streams:
+                await asyncio.wait_for(self.events([error.body], last=True), _LAST_WORDS_S)
 
-    async def _respond(self, response: Any) -> None:
-        self.status = response.status_code
-        await response({"type": "http"}, None, self._send)
+    async def _respond(self, response: Response) -> None:
+        self._begun = True
+        self._status = response.status_code
+        await response({"type": "http"}, _nothing, self._send)
+        self._complete = True
+
+
+async def _nothing() -> NoReturn:
+    raise AssertionError("a response reads nothing")

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from nexttoken.exceptions import APIError, RateLimitError
 from nexttoken.server.json_response import json_response
 
-__all__ = ["RequestError", "error_response"]
+__all__ = ["RequestError", "RequestTimeoutError", "ShuttingDownError", "error_response"]
 
 
 class RequestError(APIError):
@@ -28,6 +28,12 @@ class RequestTimeoutError(APIError):
     status_code = 503
 
 
+class ShuttingDownError(APIError):
+    """503: the server stops before the answer is complete; another one, or a later one, may give it."""
+
+    status_code = 503
+
+
 def error_response(error: APIError, headers: Mapping[str, str] | None = None) -> Response:
     """An error as a response: the API's JSON, and what tells clients whether to try again."""
     extra = dict(headers or {})
@@ -36,6 +42,9 @@ def error_response(error: APIError, headers: Mapping[str, str] | None = None) ->
     if isinstance(error, RequestTimeoutError) or error.status_code == 408:
         # The official clients would send it twice more.
         extra["x-should-retry"] = "false"
+    if error.status_code == 408:
+        # What still comes of its body would be taken for the next request.
+        extra["connection"] = "close"
     if error.status_code == 401:
         extra["www-authenticate"] = "Bearer"
     return json_response(error.body, status_code=error.status_code, headers=extra)

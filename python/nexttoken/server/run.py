@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from nexttoken.server.app import create_app
+from nexttoken.server.connection import connection_class
 from nexttoken.server.settings import Settings
 
 __all__ = ["serve"]
@@ -23,6 +25,20 @@ class _Server(uvicorn.Server):
             port = self.servers[0].sockets[0].getsockname()[1]
             host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
             print(f"nexttoken serves http://{host}:{port}/v1", flush=True)
+
+
+def server_config(app: ASGIApp, settings: Settings, *, host: str, port: int, shutdown_timeout_s: int) -> uvicorn.Config:
+    """How uvicorn runs the application."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=connection_class(settings),
+        ws="none",
+        log_level="warning",
+        timeout_graceful_shutdown=shutdown_timeout_s,
+        server_header=False,
+    )
 
 
 def serve(
@@ -51,15 +67,9 @@ def serve(
     int
         0, or 1 where it could not listen.
     """
-    config = uvicorn.Config(
-        create_app(models, settings),
-        host=host,
-        port=port,
-        log_level="warning",
-        timeout_graceful_shutdown=shutdown_timeout_s,
-        server_header=False,
-    )
-    server = _Server(config)
+    settings = settings or Settings()
+    app = create_app(models, settings)
+    server = _Server(server_config(app, settings, host=host, port=port, shutdown_timeout_s=shutdown_timeout_s))
     with contextlib.suppress(SystemExit):  # uvicorn's way to say that it could not listen, once it has logged why
         server.run()
     if not server.started:

@@ -1,0 +1,78 @@
+"""One connection, uvicorn's, with an end to its patience: clients that stop in the middle cost a connection each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from nexttoken.server.settings import Settings
+
+__all__ = ["connection_class"]
+
+
+def connection_class(settings: Settings) -> type[H11Protocol]:
+    """The protocol of a server's connections.
+
+    It closes a connection whose client takes longer than `body_timeout_s` over the headers of a request, or takes
+    nothing of an answer for `request_timeout_s`. Bodies, and answers on the way, are the application's to limit.
+    """
+
+    class Connection(_Connection):
+        headers_timeout_s = settings.body_timeout_s
+        stall_timeout_s = settings.request_timeout_s
+
+    return Connection
+
+
+class _Connection(H11Protocol):
+    headers_timeout_s: float
+    stall_timeout_s: float
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._headers, self._stall = _Timer(), _Timer()
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._headers.start(self.headers_timeout_s, self.transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is None or self.cycle.response_complete:
+            # Between two requests, uvicorn gives up those that say nothing.
+            self._headers.start(self.headers_timeout_s, self.transport.abort)
+        else:
+            self._headers.stop()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stall.start(self.stall_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stall.stop()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._headers.stop()
+        self._stall.stop()
+
+
+class _Timer:
+    """Calls something once, unless it is stopped before."""
+
+    def __init__(self) -> None:
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self, seconds: float, call: Callable[[], None]) -> None:
+        """Does nothing to one that runs."""
+        if self._handle is None:
+            self._handle = asyncio.get_running_loop().call_later(seconds, call)
+
+    def stop(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
