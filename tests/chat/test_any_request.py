@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -180,6 +181,39 @@ def test_anything_in_any_place_is_a_prompt_or_refused(path):
             refused.add(index)
     # What a model may be, somebody else decides, and a float may be a number's place.
     assert path == ("model",) or len(refused & set(range(len(ODD)))) >= len(ODD) - 1
+
+
+class Pairs(Mapping):
+    """A mapping whose keys need no hash."""
+
+    def __init__(self, pairs):
+        self.pairs = pairs
+
+    def __iter__(self):
+        return (key for key, _ in self.pairs)
+
+    def __len__(self):
+        return len(self.pairs)
+
+    def __getitem__(self, key):
+        return next((value for name, value in self.pairs if isinstance(name, str) and name == key), 1)
+
+
+@pytest.mark.parametrize("key", [["x"], {}, np.ones(2), Awkward()], ids=["list", "dict", "array", "awkward"])
+def test_names_that_cannot_be_looked_up(key):
+    odd = Pairs([(key, 1)])
+    for fields in (
+        {"messages": [odd]},
+        {"messages": [{"role": "user", "content": [odd]}]},
+        {"stream": True, "stream_options": odd},
+        {"logit_bias": odd},
+        {"metadata": odd},
+        {"response_format": odd},
+    ):
+        with pytest.raises(BadRequestError):
+            parse_request({"model": "m", "messages": HELLO, **fields})
+    with pytest.raises(BadRequestError, match="Unrecognized request argument supplied"):
+        parse_request(odd)
 
 
 def test_the_request_that_was_changed_is_right():

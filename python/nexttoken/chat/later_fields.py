@@ -60,7 +60,7 @@ def _response_format(param: str, value: Any) -> Any:
     if not isinstance(value, Mapping):
         raise invalid_type(param, "an object", value)
     if len(value) != 1 or not isinstance(value.get("type"), str) or value["type"] != "text":
-        raise unsupported_value(param, dict(value))
+        raise unsupported_value(param, value)
     return value
 
 
