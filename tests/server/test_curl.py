@@ -224,3 +224,43 @@ def test_requests_share_a_connection(server):
     seen = re.findall(r"^(\d+) (\d+)$", done.stdout.decode(), re.MULTILINE)
     # How many connections were opened for each.
     assert seen == [(str(status), str(int(place == 0))) for place, (status, _) in enumerate(requests)]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_http_1_0(stream, server):
+    """It has no chunks: the end of the connection is the end of the answer."""
+    flags = ("--http1.0", "--include", *JSON, *_request(stream=stream, seed=1))
+    done = subprocess.run(_curl(*flags, server.url + CHAT), capture_output=True)
+    assert done.returncode == 0, done.stderr
+    answer = _parse(done.stdout)
+    assert answer.status == 200
+    assert "transfer-encoding" not in answer.headers
+    if stream:
+        assert answer.body.endswith(b"\n\ndata: [DONE]\n\n")
+    else:
+        assert answer.body == json.dumps(json.loads(answer.body), separators=(",", ":")).encode()
+
+
+@pytest.mark.parametrize("expect", ["Expect:", "Expect: 100-continue"])
+@pytest.mark.parametrize(
+    ("size", "kind", "path", "status"),
+    [
+        (200_000, "application/json", CHAT, 400),  # more than the context holds
+        (9 * 2**20, "application/json", CHAT, 413),
+        (9 * 2**20, "text/plain", CHAT, 415),
+        (2 * 2**20, "application/json", "/nothing", 404),
+    ],
+)
+def test_a_large_body_that_is_refused(size, kind, path, status, expect, server, tmp_path):
+    """Its sender reads why, whether it waits to be told to send or not; and the next request is served."""
+    body = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "a" * size}]})
+    (tmp_path / "body").write_text(body)
+    flags = ("--output", "-", "--write-out", "\n%{http_code}", "--header", f"Content-Type: {kind}", "--header", expect)
+    done = subprocess.run(
+        _curl(*flags, "--data-binary", f"@{tmp_path / 'body'}", server.url + path), capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    answer, code = done.stdout.decode().rsplit("\n", 1)
+    assert int(code) == status
+    check_error(json.loads(answer)["error"])
+    assert server.send("GET", "/health").status == 200
