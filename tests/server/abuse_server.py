@@ -14,12 +14,11 @@ import subprocess
 import sys
 import threading
 import time
-
-import uvicorn
+from pathlib import Path
 
 from nexttoken.runtimes.scripted import ScriptedRuntime
 from nexttoken.server.app import create_app
-from nexttoken.server.run import server_config
+from nexttoken.server.run import Server, server_config
 from nexttoken.server.settings import Settings
 
 LONG_S = 60.0
@@ -300,7 +299,7 @@ def live(models, settings=None, keep_alive_s=5.0):
     """Serve models of this process, on a thread."""
     settings = settings or Settings()
     app = create_app(models, settings)
-    server = uvicorn.Server(server_config(app, settings, host="127.0.0.1", port=0, shutdown_timeout_s=1))
+    server = Server(server_config(app, settings, host="127.0.0.1", port=0, shutdown_timeout_s=1))
     server.config.timeout_keep_alive = keep_alive_s
     server.config.log_level = "critical"
     server.config.configure_logging()
@@ -339,7 +338,7 @@ def process(*arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "NEXTTOKEN_API_KEY": "", "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "NEXTTOKEN_API_KEY": "", "PYTHONPATH": str(Path(__file__).parents[1])},
     )
     try:
         line = running.stdout.readline()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import sys
 from collections.abc import Mapping
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -15,16 +17,38 @@ from nexttoken.server.app import create_app
 from nexttoken.server.connection import connection_class
 from nexttoken.server.settings import Settings
 
-__all__ = ["serve"]
+__all__ = ["Server", "serve", "server_config"]
+
+_LAST_WORDS_S = 1.0
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
+    """uvicorn's, which says where it listens and lets what it cuts say so."""
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self.started:
             port = self.servers[0].sockets[0].getsockname()[1]
             host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
             print(f"nexttoken serves http://{host}:{port}/v1", flush=True)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:  # the second signal: what is on its way says so, and ends
+            self._loop.call_soon_threadsafe(self._cut)
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self.server_state.tasks:  # cancelled just now
+            await asyncio.wait(set(self.server_state.tasks), timeout=_LAST_WORDS_S)
+        for connection in list(self.server_state.connections):  # to clients that do not read
+            connection.transport.abort()
+        await asyncio.sleep(0)  # the sockets are closed in the loop's next round
+
+    def _cut(self) -> None:
+        for task in list(self.server_state.tasks):
+            task.cancel()
 
 
 def server_config(app: ASGIApp, settings: Settings, *, host: str, port: int, shutdown_timeout_s: int) -> uvicorn.Config:
@@ -35,6 +59,7 @@ def server_config(app: ASGIApp, settings: Settings, *, host: str, port: int, shu
         port=port,
         http=connection_class(settings),
         ws="none",
+        lifespan="off",
         log_level="warning",
         timeout_graceful_shutdown=shutdown_timeout_s,
         server_header=False,
@@ -69,7 +94,7 @@ def serve(
     """
     settings = settings or Settings()
     app = create_app(models, settings)
-    server = _Server(server_config(app, settings, host=host, port=port, shutdown_timeout_s=shutdown_timeout_s))
+    server = Server(server_config(app, settings, host=host, port=port, shutdown_timeout_s=shutdown_timeout_s))
     with contextlib.suppress(SystemExit):  # uvicorn's way to say that it could not listen, once it has logged why
         server.run()
     if not server.started:
