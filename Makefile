@@ -78,6 +78,7 @@ bench-results: $(VENV)/.rivals  ## Measure what docs/performance.md shows, with 
 	$(BIN)/nexttoken bench kernels --target all --json benchmarks/results/kernels.json
 	$(BIN)/nexttoken bench rivals --json benchmarks/results/rivals.json
 	$(BIN)/nexttoken bench decode --json benchmarks/results/decode.json
+	$(BIN)/python benchmarks/serving.py --json benchmarks/results/serving.json
 	$(MAKE) bench-docs
 
 bench-docs: $(VENV)/.test  ## Write tables and charts from benchmarks/results, and say which targets are met

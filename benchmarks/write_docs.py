@@ -1,7 +1,7 @@
 """Tables and charts of the documentation from benchmarks/results: `make bench-docs`.
 
-Fills what stands between ``<!-- benchmark: NAME -->`` and ``<!-- end of benchmark -->`` in README.md and
-docs/performance.md, and draws docs/*.svg. Numbers on those pages come from no other place.
+Fills what stands between ``<!-- benchmark: NAME -->`` and ``<!-- end of benchmark -->`` in README.md,
+docs/performance.md and docs/serving.md, and draws docs/*.svg. Numbers on those pages come from no other place.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nexttoken.bench.table import LEFT, SECTIONS, cells, heading
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = ("README.md", "docs/performance.md")
+PAGES = ("README.md", "docs/performance.md", "docs/serving.md")
 MARKED = re.compile(r"(<!-- benchmark: ([\w-]+) -->\n)(.*?)(<!-- end of benchmark -->)", re.DOTALL)
 CHARTS = {
     "rivals": ("rivals", "Times the cost of nexttoken"),
@@ -29,6 +29,9 @@ CHARTS = {
 """Name of each chart: the report it is of, and its title there."""
 
 
+FORMS = ("plain", "streamed")
+
+
 NOT_MEASURED = {
     name: f"No result of a GPU is committed yet: `make {verb}` makes one, on a machine that has one.\n"
     for name, verb in (("gpu-bench", "gpu-check-bench"), ("gpu-parity", "gpu-check-parity"))
@@ -37,8 +40,9 @@ NOT_MEASURED = {
 
 
 def reports() -> dict[str, Report]:
-    """The committed results by kind, those of a GPU by name; checks are no reports."""
-    paths = [path for path in sorted(RESULTS.glob("*.json")) if path.stem not in ("gpu-parity", "gpu-sanitize")]
+    """The committed results by kind, those of a GPU by name; checks, and what a server does, are no reports."""
+    others = ("gpu-parity", "gpu-sanitize", "gpu-python", "serving")
+    paths = [path for path in sorted(RESULTS.glob("*.json")) if path.stem not in others]
     return {path.stem: read_report(path) for path in paths}
 
 
@@ -51,6 +55,33 @@ def parity_text() -> str:
     return (
         f"`make gpu-check-parity` on one {found['device']}: {found['rows']:,} different rows, compared "
         f"{found['comparisons']:,} times, {found['different']:,} times different.\n"
+    )
+
+
+def serving_text() -> str:
+    """What a server brings and costs; empty where it was not measured."""
+    path = RESULTS / "serving.json"
+    if not path.exists():
+        return ""
+    found = json.loads(path.read_text())
+    rates, ratios = found["tokens_per_second"], found["times_one_at_a_time"]
+    counts = [name.removeprefix("plain, ").removesuffix(" at once") for name in rates if name.startswith("plain")]
+    rows = [
+        [
+            count,
+            *(f"{rates[f'{form}, {count} at once']:,} ({ratios[f'{form}, {count} at once']:.1f} x)" for form in FORMS),
+            f"{found['model_step_ms'][count]:.2f}",
+        ]
+        for count in counts
+    ]
+    columns = ["requests at once", *(f"tokens per second, {form}" for form in FORMS), "ms a step of the model"]
+    where = f"{found['machine']['cpu']}, {found['machine']['cores']} cores, which clients and server share"
+    return (
+        f"`{found['command']}` at commit {found['commit']}: {where}.\n\n{markdown(columns, rows)}\n\n"
+        f"- {found['answers_compared']:,} answers in company, compared with those of the same requests alone: "
+        f"{found['answers_different_in_company']} different.\n"
+        f"- The first byte of a stream comes after {found['first_byte_ms']:.1f} ms, of which one forward pass over the "
+        f"prompt is {found['prompt_forward_ms']:.1f}.\n"
     )
 
 
@@ -97,6 +128,8 @@ def filled(page: str, text: str, found: dict[str, Report]) -> str:
             content = chart_text(name.removeprefix("chart-"), page, found)
         elif name == "gpu-parity":
             content = parity_text()
+        elif name == "serving":
+            content = serving_text()
         elif name in found:
             content = report_text(found[name])
         return match[1] + (content or NOT_MEASURED.get(name, "Not measured yet.\n")) + match[4]
