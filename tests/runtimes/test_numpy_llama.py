@@ -27,10 +27,10 @@ def tokens(count: int, seed: int = 1) -> list[int]:
     return np.random.default_rng(seed).integers(0, 258, count).tolist()
 
 
-@pytest.fixture(params=[2**16, 1000, 0], ids=["blocks", "small blocks", "large"])
+@pytest.fixture(params=[2**17, 1000, 0], ids=["blocks", "small blocks", "large"])
 def matrix_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether the matrices are cut into blocks: into few, into many, or not at all."""
-    monkeypatch.setattr(matrix, "_BLOCK_NUMBERS", request.param)
+    monkeypatch.setattr(matrix, "_BLOCK", request.param)
     if not request.param:
         monkeypatch.setattr(matrix, "_LARGE", 0)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nexttoken.runtimes.llama_weights import Shape
-from nexttoken.runtimes.matrix import Floats
+from nexttoken.runtimes.matrix import TOGETHER, Floats, most_on_one_thread
 
 _LEAST_CAPACITY = 64
 
@@ -138,21 +138,27 @@ class PromptAttention:
     def extend(self, tokens: int) -> None:
         """Go on to the next piece."""
         self._start, self._stop = self._stop, self._stop + tokens
-        self._future = np.triu(np.full((tokens, self._stop), -np.inf, np.float32), k=1 + self._start)
 
     def __call__(self, layer: int, queries: Floats, keys_values: Floats) -> Floats:
         """Queries [tokens, heads, head_size], keys and values [tokens, 2, kv_heads, head_size]; like queries."""
         tokens, _, head_size = queries.shape
         kv_heads = keys_values.shape[2]
         self.data[layer, :, :, self._start : self._stop] = keys_values.transpose(1, 2, 0, 3)
-        keys, values = self.data[layer, :, :, : self._stop]
-        # The queries that look at the same keys are the rows of one product.
-        grouped = queries.reshape(tokens, kv_heads, -1, head_size).transpose(1, 2, 0, 3)
-        weights = grouped.reshape(kv_heads, -1, head_size) @ keys.swapaxes(-1, -2)
-        sums = _exponentials(weights.reshape(*grouped.shape[:3], self._stop), self._future)
-        attended = (weights @ values).reshape(grouped.shape) / sums
-        joined: Floats = attended.transpose(2, 0, 1, 3).reshape(queries.shape)
-        return joined
+        attended = np.empty_like(queries)
+        for first in range(0, tokens, TOGETHER):
+            tile = queries[first : first + TOGETHER]
+            stop = self._start + first + len(tile)
+            keys, values = self.data[layer, :, :, None, :stop]
+            # The queries that look at the same keys are the rows of one product, or of several small ones.
+            grouped = tile.reshape(len(tile), kv_heads, -1, head_size).transpose(1, 2, 0, 3)
+            at_once = most_on_one_thread(grouped.shape[1] * len(tile), stop, head_size)
+            scores = grouped.reshape(kv_heads, -1, at_once, head_size) @ keys.swapaxes(-1, -2)
+            weights = scores.reshape(*grouped.shape[:3], stop)
+            future = np.triu(np.full((len(tile), stop), -np.inf, np.float32), k=1 + stop - len(tile))
+            sums = _exponentials(weights, future)
+            looked = (weights.reshape(scores.shape) @ values).reshape(grouped.shape) / sums
+            attended[first : first + TOGETHER] = looked.transpose(2, 0, 1, 3).reshape(tile.shape)
+        return attended
 
 
 def in_order(sequences: Sequence[Held]) -> list[int]:

@@ -2,47 +2,85 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
-# A block is at most this many outputs and this many numbers: it stays in a core's own cache while every row meets it.
-_BLOCK_OUTPUTS, _BLOCK_NUMBERS = 64, 2**16
+# A block of at most this many numbers, half a megabyte, stays in a core's own cache while every row meets it.
+_BLOCK = 2**17
 
-# A larger matrix is not cut: reading it takes longest, and OpenBLAS spreads that over the cores.
+# OpenBLAS spreads a product over threads and waits for them: with one row from about half a million numbers on (its
+# issue 2846), with several rows from this many multiplications on. On a busy machine one such wait takes longer
+# than a small model's whole step, or ten. So products stay below that ...
+_ONE_THREAD = 2**18
+
+# ... save for matrices larger than this: reading them takes longest, and all cores together read faster.
 _LARGE = 2**22
+
+# Rows of a prompt that are multiplied together. More gain little: fewer outputs then fit below the limit.
+TOGETHER = 16
 
 
 class Matrix:
-    """Weights [outputs, inputs].
+    """Weights, given as [outputs, inputs].
 
     A product of all rows at once rounds a row differently with every number of rows: OpenBLAS has other kernels for
     one row, and other edges for each number of them. A seed would then not repeat its answer. So a step multiplies
-    each row by itself, always with the same blocks; it reads a block from memory once, and has every row
-    multiplied while the block is in cache.
+    each row by itself, always with the same blocks. It reads a block from memory once, and multiplies every row
+    with it while it is in cache: then a row takes about as long as in a product of all.
     """
 
     def __init__(self, numbers: Floats) -> None:
         outputs, inputs = numbers.shape
-        self.numbers = numbers
-        size = 1 << (min(_BLOCK_OUTPUTS, max(1, _BLOCK_NUMBERS // inputs)).bit_length() - 1)
-        if numbers.size > _LARGE:
-            size = outputs
-        self._whole = outputs - outputs % size  # outputs in whole blocks; what is left is a smaller one
-        self._blocks = numbers[: self._whole].reshape(-1, 1, size, inputs).swapaxes(2, 3)
+        self._large = numbers.size > _LARGE
+        if self._large:
+            self._parts = self._narrow = [numbers.T[None]]
+            return
+        width = min(outputs, _power_of_two(_BLOCK // inputs))
+        whole = outputs - outputs % width
+        blocks = numbers[:whole].reshape(-1, width, inputs).swapaxes(1, 2)
+        rest = numbers[None, whole:].swapaxes(1, 2)
+        # [blocks, inputs, width], and what is left of the outputs as one more block, narrower.
+        self._parts = [np.ascontiguousarray(part) for part in (blocks, rest) if part.size]
+        self._narrow = [_narrowed(part) for part in self._parts]
 
     def row_by_row(self, x: Floats) -> Floats:
         """Rows `x` [rows, inputs] to [rows, outputs]: the same bits for a row, whichever other rows there are."""
-        rows = x[:, None]
-        # No `out` here: NumPy would go through the blocks in the order of its strides, row after row.
-        product: Floats = (rows @ self._blocks).swapaxes(0, 1).reshape(len(x), self._whole)
-        if self._whole < len(self.numbers):
-            rest = (rows @ self.numbers[self._whole :].T)[:, 0]
-            product = np.concatenate([product, rest], axis=1)
-        return product
+        # No `out`: NumPy would go through the blocks in the order that suits it, row after row.
+        return _joined([(x[:, None] @ part[:, None])[:, :, 0] for part in self._parts])
 
     def all_rows(self, x: Floats) -> Floats:
-        """Rows `x` [rows, inputs] to [rows, outputs], in one go."""
-        product: Floats = x @ self.numbers.T
-        return product
+        """Rows `x` [rows, inputs] to [rows, outputs], many together: for rows that always come in this company."""
+        at_once = len(x) if self._large else TOGETHER
+        tiles = [x[start : start + at_once] for start in range(0, len(x), at_once)]
+        return np.concatenate([_joined([tile @ part for part in self._narrow]) for tile in tiles])
+
+
+def most_on_one_thread(whole: int, *others: int) -> int:
+    """The length to cut an axis of length `whole` to, so that a product with these other axes waits for no threads."""
+    return math.gcd(whole, _power_of_two(_ONE_THREAD // math.prod(others)))
+
+
+def _narrowed(part: Floats) -> Floats:
+    """Blocks [blocks, inputs, width], cut for products of several rows: a view [blocks, cuts, inputs, narrow]."""
+    blocks, inputs, width = part.shape
+    narrow = most_on_one_thread(width, TOGETHER, inputs)
+    view: Floats = part.reshape(blocks, inputs, width // narrow, narrow).swapaxes(1, 2)
+    return view
+
+
+def _joined(products: list[Floats]) -> Floats:
+    """Products [..., rows, width] beside each other: [rows, outputs]."""
+    joined = [
+        np.moveaxis(each, -2, 0).reshape(each.shape[-2], math.prod(each.shape[:-2]) * each.shape[-1])
+        for each in products
+    ]
+    return joined[0] if len(joined) == 1 else np.concatenate(joined, axis=1)
+
+
+def _power_of_two(most: int) -> int:
+    """The largest one up to `most`, and at least 1."""
+    return 1 << max(0, most.bit_length() - 1)
