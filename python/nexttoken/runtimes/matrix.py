@@ -37,26 +37,29 @@ class Matrix:
         outputs, inputs = numbers.shape
         self._large = numbers.size > _LARGE
         if self._large:
-            self._parts = self._narrow = [numbers.T[None]]
+            self._parts = self._narrow = [numbers.T[None, None]]
             return
         width = min(outputs, _power_of_two(_BLOCK // inputs))
         whole = outputs - outputs % width
         blocks = numbers[:whole].reshape(-1, width, inputs).swapaxes(1, 2)
         rest = numbers[None, whole:].swapaxes(1, 2)
-        # [blocks, inputs, width], and what is left of the outputs as one more block, narrower.
-        self._parts = [np.ascontiguousarray(part) for part in (blocks, rest) if part.size]
+        # [blocks, 1, inputs, width], and what is left of the outputs as one more block, narrower.
+        self._parts = [np.ascontiguousarray(part)[:, None] for part in (blocks, rest) if part.size]
         self._narrow = [_narrowed(part) for part in self._parts]
 
     def row_by_row(self, x: Floats) -> Floats:
         """Rows `x` [rows, inputs] to [rows, outputs]: the same bits for a row, whichever other rows there are."""
+        rows = x[:, None]
         # No `out`: NumPy would go through the blocks in the order that suits it, row after row.
-        return _joined([(x[:, None] @ part[:, None])[:, :, 0] for part in self._parts])
+        return _joined([(rows @ part).swapaxes(0, 1) for part in self._parts])
 
     def all_rows(self, x: Floats) -> Floats:
         """Rows `x` [rows, inputs] to [rows, outputs], many together: for rows that always come in this company."""
         at_once = len(x) if self._large else TOGETHER
         tiles = [x[start : start + at_once] for start in range(0, len(x), at_once)]
-        return np.concatenate([_joined([tile @ part for part in self._narrow]) for tile in tiles])
+        return np.concatenate(
+            [_joined([(tile @ part).transpose(2, 0, 1, 3) for part in self._narrow]) for tile in tiles]
+        )
 
 
 def most_on_one_thread(whole: int, *others: int) -> int:
@@ -65,19 +68,16 @@ def most_on_one_thread(whole: int, *others: int) -> int:
 
 
 def _narrowed(part: Floats) -> Floats:
-    """Blocks [blocks, inputs, width], cut for products of several rows: a view [blocks, cuts, inputs, narrow]."""
-    blocks, inputs, width = part.shape
+    """Blocks [blocks, 1, inputs, width], cut for products of several rows: a view [blocks, cuts, inputs, narrow]."""
+    blocks, _, inputs, width = part.shape
     narrow = most_on_one_thread(width, TOGETHER, inputs)
     view: Floats = part.reshape(blocks, inputs, width // narrow, narrow).swapaxes(1, 2)
     return view
 
 
 def _joined(products: list[Floats]) -> Floats:
-    """Products [..., rows, width] beside each other: [rows, outputs]."""
-    joined = [
-        np.moveaxis(each, -2, 0).reshape(each.shape[-2], math.prod(each.shape[:-2]) * each.shape[-1])
-        for each in products
-    ]
+    """Products [rows, ...] beside each other: [rows, outputs]."""
+    joined = [each.reshape(len(each), math.prod(each.shape[1:])) for each in products]
     return joined[0] if len(joined) == 1 else np.concatenate(joined, axis=1)
 
 
