@@ -13,15 +13,15 @@ Floats = npt.NDArray[np.float32]
 _BLOCK = 2**17
 
 # OpenBLAS spreads a product over threads and waits for them: with one row from about half a million numbers on (its
-# issue 2846), with several rows from this many multiplications on. On a busy machine one such wait takes longer
-# than a small model's whole step, or ten. So products stay below that ...
+# issue 2846), with several rows from 2**18 multiplications on. On a busy machine one such wait takes longer than a
+# small model's whole step: a short prompt took a second instead of ten milliseconds. So products stay below that ...
 _ONE_THREAD = 2**18
 
 # ... save for matrices larger than this: reading them takes longest, and all cores together read faster.
 _LARGE = 2**22
 
 # Rows of a prompt that are multiplied together. More gain little: fewer outputs then fit below the limit.
-TOGETHER = 16
+TOGETHER = 32
 
 
 class Matrix:
@@ -30,7 +30,7 @@ class Matrix:
     A product of all rows at once rounds a row differently with every number of rows: OpenBLAS has other kernels for
     one row, and other edges for each number of them. A seed would then not repeat its answer. So a step multiplies
     each row by itself, always with the same blocks. It reads a block from memory once, and multiplies every row
-    with it while it is in cache: then a row takes about as long as in a product of all.
+    with it while it is in cache.
     """
 
     def __init__(self, numbers: Floats) -> None:

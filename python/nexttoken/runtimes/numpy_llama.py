@@ -1,13 +1,14 @@
 """Llama models in NumPy: the embedded default, and the readable example of a runtime.
 
 A runtime reads tokens, gives logits, and remembers: `NumpyLlama` meets `runtimes.base.Runtime` with one
-forward pass for prompts and for steps alike. Its arrays have the axes [sequences, tokens, features]: a prompt
-is one sequence of many tokens, a step is one token of many sequences.
+forward pass for prompts and for steps alike. Its arrays have the axes [rows, features]: the rows are the tokens of
+one prompt, or one token of each of several sequences.
 
-The logits of a sequence are the same bits alone and in company. Where the token axis has length 1, NumPy
-multiplies each sequence's row by itself; attention goes sequence by sequence; nothing else looks across them.
-One matrix product of all rows would round differently with every batch size, and a seed would not repeat its
-answer.
+The logits of a sequence are the same bits alone and in company. A step multiplies each row by itself
+(`matrix.py`), its attention depends on the sequence's own length only (`llama_cache.py`), and nothing else looks
+across rows. One product of all rows would round differently with every batch size, and a seed would not repeat its
+answer; one of a fixed size would be safe, but a row alone would pay for all of it. A prompt is always read alone, so
+there many rows are multiplied together.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from nexttoken.runtimes.model_files import (
 )
 from nexttoken.text import load_tokenizer
 
-# Long prompts are read in pieces, so that the attention weights of a layer stay a few megabytes.
+# Long prompts are read in pieces, so that the arrays of a layer stay a few megabytes.
 _TOKENS_AT_ONCE = 256
 
 
