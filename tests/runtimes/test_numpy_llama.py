@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from nexttoken.exceptions import ModelFileError, ParameterError
-from nexttoken.runtimes import numpy_llama
+from nexttoken.runtimes import matrix
 from nexttoken.runtimes.base import Runtime
 from nexttoken.runtimes.model_files import read_tensors
 from nexttoken.runtimes.numpy_llama import NumpyLlama
@@ -27,10 +27,12 @@ def tokens(count: int, seed: int = 1) -> list[int]:
     return np.random.default_rng(seed).integers(0, 258, count).tolist()
 
 
-@pytest.fixture(params=[400_000, 2_000, 0], ids=["small", "cut", "large"])
+@pytest.fixture(params=[2**17, 1000, 0], ids=["blocks", "small blocks", "large"])
 def matrix_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether the matrices count as small: all of them, all after the output matrix is cut, or none."""
-    monkeypatch.setattr(numpy_llama, "_SMALL_MATRIX", request.param)
+    """Whether the matrices are cut into blocks: into few, into many, or not at all."""
+    monkeypatch.setattr(matrix, "_BLOCK", request.param)
+    if not request.param:
+        monkeypatch.setattr(matrix, "_LARGE", 0)
 
 
 @pytest.fixture

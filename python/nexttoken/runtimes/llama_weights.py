@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from nexttoken.exceptions import ModelFileError
+from nexttoken.runtimes.matrix import Floats, Matrix
 from nexttoken.runtimes.model_files import number, optional_object, positive_integer, read_tensors
-
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -36,12 +34,12 @@ class Shape:
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer's matrices, each [inputs, outputs]: the ones that read the same input are one."""
+    """A layer's matrices: the ones that read the same input are one."""
 
-    qkv: Floats
-    output: Floats
-    gate_up: Floats
-    down: Floats
+    qkv: Matrix
+    output: Matrix
+    gate_up: Matrix
+    down: Matrix
 
 
 # What this runtime computes. Another value in config.json means another computation, and is refused.
@@ -95,8 +93,8 @@ def read_shape(config: Mapping[str, Any], path: Path) -> Shape:
     )
 
 
-def read_weights(path: Path, shape: Shape) -> tuple[Floats, list[Layer], Floats, Floats]:
-    """Embedding [vocab, hidden], layers, last norm [hidden] and output matrix [hidden, vocab].
+def read_weights(path: Path, shape: Shape) -> tuple[Floats, list[Layer], Floats, Matrix]:
+    """Embedding [vocab, hidden], layers, last norm [hidden] and output matrix [vocab, hidden].
 
     Raises
     ------
@@ -135,10 +133,10 @@ def read_weights(path: Path, shape: Shape) -> tuple[Floats, list[Layer], Floats,
         # The norm before a matrix and the scale of the attention are constants: they go into it.
         scaled = paired(query) * np.float32(1 / math.sqrt(shape.head_size))
         return Layer(
-            qkv=_inputs_first(np.concatenate([scaled, paired(key), value]) * attention_norm),
-            output=_inputs_first(output),
-            gate_up=_inputs_first(np.concatenate([gate, up]) * mlp_norm),
-            down=_inputs_first(down),
+            qkv=Matrix(np.concatenate([scaled, paired(key), value]) * attention_norm),
+            output=Matrix(output),
+            gate_up=Matrix(np.concatenate([gate, up]) * mlp_norm),
+            down=Matrix(down),
         )
 
     embedding = take("model.embed_tokens.weight", shape.vocab, shape.hidden)
@@ -149,8 +147,4 @@ def read_weights(path: Path, shape: Shape) -> tuple[Floats, list[Layer], Floats,
     unused = [name for name in tensors if name != "lm_head.weight" and not name.endswith("rotary_emb.inv_freq")]
     if unused:
         raise ModelFileError(f"expected only the tensors of a Llama in {path}, got {unused[0]} too")
-    return embedding, layers, last_norm, head.T
-
-
-def _inputs_first(matrix: Floats) -> Floats:
-    return np.ascontiguousarray(matrix.T)
+    return embedding, layers, last_norm, Matrix(head)
