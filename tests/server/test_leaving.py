@@ -17,7 +17,9 @@ from server.abuse_server import (
     count_in,
     echo,
     endless,
+    http_request,
     live,
+    read_all,
     read_answer,
     reset,
     saying,
@@ -196,6 +198,31 @@ def test_over_a_socket(kind, how):
         # The step in progress, and the neighbour's four.
         assert runtime.batches[steps:] == [kind["n"]] + [1] * 4
         assert server.counted() == {499: 1, 200: 1}
+
+
+def test_after_asking_for_more_on_the_same_connection():
+    """A request that comes before the last one is answered is not read yet; that the client leaves still is."""
+    runtime = HeldRuntime(endless())
+    with live({"m": runtime}) as server:
+        runtime.hold()
+        for left, more in enumerate((http_request(body_of()), http_request(body_of()) * 20, b"x" * 2**16)):
+            doomed = server.connect()
+            doomed.sendall(http_request(body_of()).replace(b"Connection: close\r\n", b""))
+            assert runtime.decoding.wait(LONG_S)
+            doomed.sendall(more)
+            doomed.close()
+            until(lambda left=left: server.counted().get(499) == left + 1)
+        runtime.let_go()
+        until(lambda: runtime.sequences == {})
+
+
+def test_two_requests_at_once_on_one_connection_are_answered_in_turn():
+    with live({"m": HeldRuntime(echo())}) as server, server.connect() as connection:
+        first = http_request(saying("first")).replace(b"Connection: close\r\n", b"")
+        connection.sendall(first + http_request(saying("second")))
+        answer = read_all(connection)
+        assert answer.count(b"HTTP/1.1 200") == 2
+        assert answer.index(b'"first"') < answer.index(b'"second"')
 
 
 def test_many_leave_at_once():

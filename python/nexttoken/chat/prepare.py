@@ -9,6 +9,7 @@ from typing import Any
 from nexttoken.async_engine import AsyncHandle
 from nexttoken.chat import models
 from nexttoken.chat.models import ChatModel
+from nexttoken.chat.prompt_length import check_roughly
 from nexttoken.chat.request import ChatRequest, check_context, check_vocabulary, parse_request
 from nexttoken.engine import Handle
 from nexttoken.exceptions import QueueFullError, RateLimitError
@@ -62,6 +63,7 @@ def prepare(fields: Mapping[str, Any], find: Callable[[Any], ChatModel] | None =
     request = parse_request(fields)
     model = (find or models.find_model)(request.model)
     check_vocabulary(request.params, model.runtime.vocab_size)
+    check_roughly(request.messages, model.runtime.tokenizer, model.runtime.context_length)
     token_ids = model.prompts.encode(request.messages)
     check_context(len(token_ids), request.params.max_tokens, model.runtime.context_length)
     return Prepared(request, model, token_ids)

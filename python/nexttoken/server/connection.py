@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from nexttoken.server.settings import Settings
 
 __all__ = ["connection_class"]
+
+_KEPT_BYTES = 2**16
 
 
 def connection_class(settings: Settings) -> type[H11Protocol]:
@@ -46,6 +49,10 @@ class _Connection(H11Protocol):
             self._headers.start(self.headers_timeout_s, self.transport.abort)
         else:
             self._headers.stop()
+            # uvicorn stops reading when another request comes before this one is answered. It would then miss that
+            # the client leaves, so it goes on, as far as what it has to keep stays small.
+            if self.conn.their_state is h11.DONE and len(self.conn.trailing_data[0]) <= _KEPT_BYTES:
+                self.flow.resume_reading()
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -1,0 +1,54 @@
+"""Prompts far beyond the context are refused by a part of them.
+
+Encoding megabytes takes seconds, for much of which a tokenizer may keep every other thread waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from nexttoken.exceptions import BadRequestError
+from nexttoken.runtimes.base import Tokenizer
+
+__all__ = ["check_roughly"]
+
+# Up to this many characters for each token of the context, messages are encoded as they are; most texts have 3 to 5.
+_USUAL_CHARACTERS = 8
+# Encoded at a time: some milliseconds.
+_PIECE_CHARACTERS = 2**14
+# Pieces may have more tokens than the whole; twice as many, those of no tokenizer have.
+_CERTAIN = 2
+
+
+def check_roughly(messages: Any, tokenizer: Tokenizer, context_length: int) -> None:
+    """Refuse messages that have at least twice the tokens that the context holds; may let some of them pass.
+
+    Raises
+    ------
+    BadRequestError
+        With code ``context_length_exceeded``.
+    """
+    text = "\n".join(_texts(messages))
+    if len(text) <= _USUAL_CHARACTERS * context_length:
+        return
+    limit, count = _CERTAIN * context_length, 0
+    for start in range(0, len(text), _PIECE_CHARACTERS):
+        count += len(tokenizer.encode(text[start : start + _PIECE_CHARACTERS]))
+        if count > limit:
+            raise BadRequestError(
+                f"This model's maximum context length is {context_length} tokens. However, your messages resulted in "
+                f"more than {limit} tokens. Please reduce the length of the messages.",
+                param="messages",
+                code="context_length_exceeded",
+            )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _texts(inner)
+    elif isinstance(value, dict):
+        yield from _texts(list(value.values()))
