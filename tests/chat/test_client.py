@@ -126,6 +126,7 @@ def test_a_cancelled_coroutine_ends_the_work(constant, hello):
         create = nexttoken.AsyncClient().chat.completions.create
         task = asyncio.ensure_future(create(model=runtime, messages=hello))
         while not runtime.sequences:
+            assert not task.done(), task.exception()
             await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
