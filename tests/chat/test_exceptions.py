@@ -11,7 +11,9 @@ LINE = re.compile(r"    ((?:    )*)[├└]── (\w+(?: \(\w+\))?) {2,}\S.*")
 
 def below(error, depth=0):
     """Depth and name of each class below `error`, with its built-in base, as the drawing has them."""
-    for child in error.__subclasses__():
+    # The server has some of its own, which never leave it.
+    children = [child for child in error.__subclasses__() if child.__module__ == exceptions.__name__]
+    for child in children:
         built_in = [base.__name__ for base in child.__bases__ if base.__module__ == "builtins"]
         yield "    " * depth, " ".join([child.__name__, *(f"({name})" for name in built_in)])
         yield from below(child, depth + 1)
