@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 
 import pytest
 
@@ -407,8 +408,9 @@ def test_a_queue_that_is_full(stream):
     first = _in_threads(http, 1)
     assert runtime.begun.wait(60)
     waiting = _in_threads(http, 2)
+    end = time.monotonic() + 60
     while http.metrics()['nexttoken_waiting_requests{model="scripted"}'] < 2:
-        pass
+        assert time.monotonic() < end
     response = http.chat(stream=stream)
     runtime.go.set()
     error = _error(response, 429)
