@@ -308,7 +308,9 @@ def live(models, settings=None, keep_alive_s=5.0):
     until(lambda: server.started or not thread.is_alive(), "the start of the server")
     assert server.started
     try:
-        yield Live(server.servers[0].sockets[0].getsockname()[1])
+        found = Live(server.servers[0].sockets[0].getsockname()[1])
+        found.connections = lambda: len(server.server_state.connections)
+        yield found
     finally:
         server.should_exit = True
         thread.join(LONG_S)

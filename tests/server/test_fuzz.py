@@ -287,6 +287,25 @@ def test_each_raw_value(loop, app, place):
         assert status == 400 or (status == 200 and value in ("null", "1", "1." + "0" * 5000))
 
 
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("NaN", "NaN is not a number of JSON"),
+        ("-Infinity", "-Infinity is not a number of JSON"),
+        ("1e400", "the number 1e400 is too large"),
+        ("9" * 5000, "the number 9999"),
+        ('{"5":1,"5":1}', "the name '5' is given twice in one object"),
+        ('1,"model":"m"', "the name 'model' is given twice in one object"),
+        ('1,"temperature":1', "the name 'temperature' is given twice in one object"),
+    ],
+)
+def test_what_python_takes_for_json_and_is_not(loop, app, value, why):
+    exchange = Exchange(app, body_of(temperature="HERE").replace(b'"HERE"', value.encode()))
+    assert check(loop, app, exchange) == 400
+    assert why in exchange.json["error"]["message"]
+    assert "could not parse the JSON body" in exchange.json["error"]["message"]
+
+
 @pytest.mark.parametrize("value", [1, 0, "yes", "true", 1.0, [], {}, [True]])
 def test_stream_is_true_or_false(loop, app, value):
     exchange = Exchange(app, body_of(stream=value))

@@ -315,9 +315,28 @@ def test_a_reader_that_takes_nothing(monkeypatch):
         assert runtime.sequences == {}
         # Its connection ends as well, and is counted for what it is.
         until(lambda: server.counted().get(503) == 3)
+        until(lambda: server.connections() == 0)
         for connection in stalled:
             connection.close()
         assert server.ask(body_of(max_tokens=3))[0] == 200
+
+
+def test_a_server_that_takes_nothing_more(monkeypatch):
+    """The application under a server whose `send` never returns: the exchange ends all the same."""
+    monkeypatch.setattr(completions, "_LAST_WORDS_S", 0.1)
+    runtime = ScriptedRuntime(endless(), context_length=1000)
+    app = create_app({"m": runtime}, Settings(request_timeout_s=0.2))
+
+    class Stalled(Exchange):
+        async def _send(self, message):
+            await super()._send(message)
+            if message["type"] == "http.response.body":
+                await asyncio.Event().wait()
+
+    exchange = run(Stalled(app, body_of(stream=True, n=2)).run())
+    assert exchange.status == 200
+    assert run(count_in(app)) == {503: 1}
+    until(lambda: runtime.sequences == {})
 
 
 def test_a_reader_that_is_slow_gets_everything():
