@@ -110,6 +110,19 @@ def test_the_stream_runner(results):
     assert runner["completion"]["choices"][0]["finish_reason"] == "stop"
 
 
+def test_usage_and_logprobs(results):
+    plain = results["plain"]
+    *chunks, last = results["usage"]
+    assert (last["choices"], last["usage"]) == ([], plain["usage"])
+    assert {chunk["usage"] for chunk in chunks} == {None}
+    assert results["runner"]["usage"] == plain["usage"]
+    (text,) = _contents(plain)
+    for completion in (results["logprobs"], results["runner"]["completion"]):
+        entries = completion["choices"][0]["logprobs"]["content"]
+        assert b"".join(bytes(entry["bytes"]) for entry in entries).decode() == text
+    assert {len(entry["top_logprobs"]) for entry in results["logprobs"]["choices"][0]["logprobs"]["content"]} == {2}
+
+
 def test_the_raw_response(results):
     raw = results["raw"]
     assert raw["status"] == 200

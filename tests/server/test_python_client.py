@@ -114,6 +114,43 @@ def test_streamed_plain_and_in_process_are_one(fields, seed, create):
     assert local.system_fingerprint == answer.system_fingerprint
 
 
+def test_usage_at_the_end_of_a_stream(create, client):
+    usage = create(seed=1, n=2).usage
+    *chunks, last = create(seed=1, n=2, stream=True, stream_options={"include_usage": True})
+    assert (last.choices, last.usage) == ([], usage)
+    assert {chunk.usage for chunk in chunks} == {None}
+    options = {"model": MODEL, "messages": HELLO, "seed": 1, "n": 2, "stream_options": {"include_usage": True}}
+    with client.chat.completions.stream(**options) as stream:
+        assert stream.get_final_completion().usage == usage
+
+
+def test_logprobs_plain_streamed_and_gathered_by_the_helper(create, client):
+    fields = {"seed": 1, "logprobs": True, "top_logprobs": 3, "stop": "o"}
+    plain = create(**fields).choices[0]
+    entries = plain.logprobs.content
+    assert b"".join(bytes(entry.bytes) for entry in entries).decode().startswith(plain.message.content)
+    assert all(len(entry.top_logprobs) == 3 for entry in entries)
+    choices = [chunk.choices[0] for chunk in create(stream=True, **fields)]
+    assert [entry for choice in choices if choice.logprobs for entry in choice.logprobs.content] == entries
+    with client.chat.completions.stream(model=MODEL, messages=HELLO, **fields) as stream:
+        final = stream.get_final_completion().choices[0].logprobs.content
+    assert [entry.model_dump() for entry in final] == [entry.model_dump() for entry in entries]
+
+
+def test_a_conversation_with_tools_and_parts(create):
+    call = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"town": "Ulm"}'}}
+    messages = [
+        {"role": "developer", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "How warm"}, {"type": "text", "text": "is it?"}]},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "21 degrees"},
+    ]
+    assert create(messages=messages, max_completion_tokens=3).usage.completion_tokens <= 3
+    with pytest.raises(openai.BadRequestError, match="'tools'") as caught:
+        create(tools=[{"type": "function", "function": {"name": "weather"}}])
+    assert caught.value.param == "tools"
+
+
 def test_the_chunks_of_a_stream(create):
     chunks = list(create(stream=True, seed=1))
     assert {type(chunk) for chunk in chunks} == {ChatCompletionChunk}

@@ -26,10 +26,10 @@ async function refusal(call) {
 
 async function runner() {
   const deltas = [];
-  const stream = completions.stream(hello);
+  const stream = completions.stream({ ...hello, logprobs: true, stream_options: { include_usage: true } });
   stream.on("content", (delta) => deltas.push(delta));
   const content = await stream.finalContent();
-  return { content, deltas, completion: await stream.finalChatCompletion() };
+  return { content, deltas, completion: await stream.finalChatCompletion(), usage: await stream.totalUsage() };
 }
 
 async function raw() {
@@ -83,6 +83,8 @@ const results = {
   several: await collect(await completions.create({ ...hello, n: 3, temperature: 1.5, stream: true })),
   severalPlain: await completions.create({ ...hello, n: 3, temperature: 1.5 }),
   runner: await runner(),
+  usage: await collect(await completions.create({ ...hello, stream: true, stream_options: { include_usage: true } })),
+  logprobs: await completions.create({ ...hello, logprobs: true, top_logprobs: 2 }),
   raw: await raw(),
   models: await models(),
   tries: await tries(),
