@@ -93,14 +93,14 @@ def _api_error(request: Request, error: Exception) -> Response:
 
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    what = f"{request.method} {request.url.path}"
+    method, path = request.method, request.scope["path"]  # as it came: not every path is one of a URL
+    what = f"{method} {path}"
     if error.status_code == 404:
         refusal = RequestError(404, f"Invalid URL ({what}).", code="unknown_url")
     elif error.status_code == 405:
         refusal = RequestError(
             405,
-            f"Not allowed to {request.method} on {request.url.path}. "
-            "(HINT: Perhaps you meant to use a different HTTP method?)",
+            f"Not allowed to {method} on {path}. (HINT: Perhaps you meant to use a different HTTP method?)",
         )
     else:
         refusal = RequestError(error.status_code, f"{what}: {error.detail}")
