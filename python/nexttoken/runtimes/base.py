@@ -40,8 +40,9 @@ class Runtime(Protocol):
     Sequences are named by integers that the runtime hands out. Logits are float32 (float16 and bfloat16 work too),
     any array with DLPack or the buffer protocol, and may be overwritten by the next call.
 
-    One further member is looked at where it exists: ``special_token_names`` (mapping such as ``"bos_token"`` to
-    ``"<s>"``), for a `chat_template` that calls special tokens by name.
+    Two further members are looked at where they exist: ``special_token_names`` (mapping such as ``"bos_token"`` to
+    ``"<s>"``), for a `chat_template` that calls special tokens by name; and ``max_batch_size`` (int), the most
+    sequences that one `decode` takes: more than those then take turns, in each step.
     """
 
     @property
