@@ -29,7 +29,8 @@ void BindText(py::module_& m) {
   py::class_<TextStream>(m, "TextStream",
                          "One answer: the exact bytes of its tokens in, text that is safe to show out.\n\n"
                          "What push() and finish() return concatenates to the answer's bytes, cut at the stop string\n"
-                         "and decoded with errors=\"replace\", however the bytes were split.")
+                         "and decoded with errors=\"replace\", however the bytes were split; half a character at the\n"
+                         "end of a text that no stop string cuts is left out.")
       .def(py::init([](std::optional<std::shared_ptr<StopAutomaton>> automaton, bool strip_leading_space) {
              return TextStream(automaton.value_or(nullptr), strip_leading_space);
            }),

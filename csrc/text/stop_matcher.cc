@@ -132,26 +132,31 @@ bool TextStream::Push(const char* bytes, size_t size, std::string* out) {
     return true;
   }
   // The bytes of the tail are looked at, not released: they may prove that what is in front of them is invalid.
-  const size_t safe = held_.size() - (automaton_ ? automaton_->Depth(state_) : 0);
-  size_t released = 0;
-  while (released < safe) {
-    const Utf8Unit unit = NextUtf8Unit(held_.data() + released, held_.size() - released);
-    if (unit.kind == Utf8Kind::kUnfinished || released + unit.size > safe) break;
-    released += unit.size;
-  }
-  AppendUtf8(held_.data(), released, out);
-  held_.erase(0, released);
-  shown_bytes_ += released;
+  Release(WholeUnits(held_.size() - (automaton_ ? automaton_->Depth(state_) : 0)), out);
   return false;
 }
 
 void TextStream::Finish(std::string* out) {
   if (closed_) return;
-  if (leftmost_at_ != kNone) held_.resize(static_cast<size_t>(leftmost_at_ - shown_bytes_));
-  AppendUtf8(held_.data(), held_.size(), out);
-  shown_bytes_ += held_.size();
+  Release(leftmost_at_ != kNone ? static_cast<size_t>(leftmost_at_ - shown_bytes_) : WholeUnits(held_.size()), out);
   held_.clear();
   closed_ = true;
+}
+
+size_t TextStream::WholeUnits(size_t end) const {
+  size_t size = 0;
+  while (size < end) {
+    const Utf8Unit unit = NextUtf8Unit(held_.data() + size, held_.size() - size);
+    if (unit.kind == Utf8Kind::kUnfinished || size + unit.size > end) break;
+    size += unit.size;
+  }
+  return size;
+}
+
+void TextStream::Release(size_t size, std::string* out) {
+  AppendUtf8(held_.data(), size, out);
+  held_.erase(0, size);
+  shown_bytes_ += size;
 }
 
 }  // namespace nexttoken

@@ -104,7 +104,8 @@ class TextStream:
     One answer: the exact bytes of its tokens in, text that is safe to show out.
     
     What push() and finish() return concatenates to the answer's bytes, cut at the stop string
-    and decoded with errors="replace", however the bytes were split.
+    and decoded with errors="replace", however the bytes were split; half a character at the
+    end of a text that no stop string cuts is left out.
     """
     def __init__(self, automaton: StopAutomaton | None, *, strip_leading_space: bool = False) -> None:
         """

@@ -83,9 +83,9 @@ class RowInfo(NamedTuple):
     shown_bytes : int
         How many bytes of its tokens, from the first on, the text released so far covers. Invalid bytes, released as
         U+FFFD, count as the bytes that they were; a leading space that is dropped counts. Bytes held back do not, nor
-        does what a stop string cuts: of a row that has ended this is the position of the cut, or the total. The token
-        that ended a row by itself (an end of text, a stop token) has no bytes. Tokens given as `output_token_ids`
-        count like those drawn. 0 for a sampler without `token_bytes`.
+        does what a stop string cuts, or half a character at the end. The token that ended a row by itself (an end of
+        text, a stop token) has no bytes. Tokens given as `output_token_ids` count like those drawn. 0 for a sampler
+        without `token_bytes`.
     """
 
     seed: int

@@ -87,5 +87,18 @@ def test_max_tokens_cuts_exactly(limit, ask, runtime, text_of):
         assert answer.choices[0].finish_reason == "stop"
 
 
-def test_a_character_cut_in_half_by_the_limit_is_shown_as_such(ask, text_of):
-    assert text_of(ask(ScriptedRuntime(["aé"]), max_tokens=2)) == "a\ufffd"
+@pytest.mark.parametrize("stream", [False, True])
+def test_half_a_character_at_the_limit_is_no_text(stream, ask):
+    """So the text to any limit is a beginning of the whole."""
+    text = "aé日🙂"
+    for limit in range(1, len(text.encode()) + 1):
+        answer = ask(ScriptedRuntime([text]), max_tokens=limit, stream=stream, logprobs=True)
+        if stream:
+            choices = [chunk.choices[0] for chunk in answer]
+            said = "".join(choice.delta.content or "" for choice in choices)
+            entries = [entry for choice in choices if choice.logprobs for entry in choice.logprobs.content]
+        else:
+            said, entries = answer.choices[0].message.content, answer.choices[0].logprobs.content
+            assert answer.usage.completion_tokens == limit
+        assert said == text.encode()[:limit].decode(errors="ignore")
+        assert b"".join(bytes(entry.bytes) for entry in entries) == said.encode()

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 import nexttoken
 from nexttoken import SamplingParams
+from text.stop_definition import whole_end
 
 SAMPLED = (
     "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty",
@@ -98,7 +99,7 @@ class NaiveRow:
         """All that is to be shown in the end, as bytes."""
         data, start, stops = self._said()
         found = leftmost_stop(data, start, stops)
-        return data if found is None else data[: found[0]]
+        return data[: whole_end(data) if found is None else found[0]]
 
     def text(self) -> str:
         return self.answer().decode("utf-8", errors="replace")

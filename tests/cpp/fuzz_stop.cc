@@ -65,6 +65,21 @@ bool Decided(const std::vector<std::string>& stops, const std::string& text, siz
   return at != std::string::npos;
 }
 
+// Where whole characters end, if half a one follows.
+size_t WholeEnd(const std::string& bytes) {
+  size_t at = 0;
+  while (at < bytes.size()) {
+    const nexttoken::Utf8Unit unit = nexttoken::NextUtf8Unit(bytes.data() + at, bytes.size() - at);
+    if (unit.kind == nexttoken::Utf8Kind::kUnfinished) break;
+    at += unit.size;
+  }
+  return at;
+}
+
+size_t End(const Cut& cut, const std::string& text) {
+  return cut.stop < 0 ? WholeEnd(text) : cut.at;
+}
+
 std::string Decode(const std::string& bytes, size_t size) {
   std::string text;
   nexttoken::AppendUtf8(bytes.data(), size < bytes.size() ? size : bytes.size(), &text);
@@ -97,7 +112,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const size_t dropped = strip_leading_space && !whole.empty() && whole[0] == ' ' ? 1 : 0;
   const std::string answer = whole.substr(dropped);
   const Cut cut = FindNaively(stops, answer);
-  const std::string expected = Decode(answer, cut.at);
+  const std::string expected = Decode(answer, End(cut, answer));
 
   const std::vector<std::string_view> views(stops.begin(), stops.end());
   nexttoken::TextStream stream(std::make_shared<const nexttoken::StopAutomaton>(views), strip_leading_space);
@@ -109,7 +124,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     ends_here.Finish(&text_here);
     const std::string answer_here = read > dropped ? answer.substr(0, read - dropped) : "";
     const Cut cut_here = FindNaively(stops, answer_here);
-    Require(text_here == Decode(answer_here, cut_here.at));
+    Require(text_here == Decode(answer_here, End(cut_here, answer_here)));
     Require(ends_here.matched_stop() == cut_here.stop);
 
     const bool stopped = stream.Push(token.data(), token.size(), &text);
@@ -126,7 +141,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   stream.Finish(&text);
   Require(text == expected);
   Require(stream.matched_stop() == cut.stop);
-  Require(stream.shown_bytes() == dropped + (cut.stop < 0 ? answer.size() : cut.at));
+  Require(stream.shown_bytes() == dropped + End(cut, answer));
   for (const char byte : text) fuzz_digest = (fuzz_digest ^ static_cast<uint8_t>(byte)) * 0x100000001b3u;
   return 0;
 }

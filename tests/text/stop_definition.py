@@ -28,6 +28,19 @@ def decode(data: bytes) -> str:
     return data.decode("utf-8", errors="replace")
 
 
+# Every lead byte becomes a character with one of these.
+CONTINUATIONS = [bytes(tail) for size in (1, 2, 3) for tail in itertools.product(b"\x80\xbf", repeat=size)]
+
+
+def begins_a_character(data: bytes) -> bool:
+    return any(len(text := decode(data + more)) == 1 and text != "\ufffd" for more in CONTINUATIONS)
+
+
+def whole_end(data: bytes) -> int:
+    """Where whole characters end, if half a one follows."""
+    return len(data) - next((size for size in (1, 2, 3) if begins_a_character(data[-size:])), 0)
+
+
 def leftmost(data: bytes, stops: Sequence[bytes]) -> tuple[int, int] | None:
     """Where text that ends here is cut, and the stop string there: the shortest, of equal ones the first. Or None."""
     found = [(data.find(stop), len(stop), index) for index, stop in enumerate(stops) if stop in data]
@@ -46,8 +59,13 @@ def decided(data: bytes, stops: Sequence[bytes]) -> bool:
 
 
 def answer(data: bytes, stops: Sequence[bytes]) -> str:
+    return decode(data[: end(data, stops)])
+
+
+def end(data: bytes, stops: Sequence[bytes]) -> int:
+    """Where text that ends here is cut: at a stop string, or before half a character."""
     match = leftmost(data, stops)
-    return decode(data if match is None else data[: match[0]])
+    return whole_end(data) if match is None else match[0]
 
 
 def check(make: MakeStream, tokens: Sequence[bytes], stops: Sequence[bytes]) -> None:
@@ -69,7 +87,7 @@ def check(make: MakeStream, tokens: Sequence[bytes], stops: Sequence[bytes]) -> 
     text += stream.finish()
     assert text == answer(whole, stops)
     assert stream.matched_stop == (None if match is None else match[1])
-    assert stream.shown_bytes == (len(whole) if match is None else match[0])
+    assert stream.shown_bytes == end(whole, stops)
 
 
 # Texts that hurt --------------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@
 //
 // What is shown. All released text, Finish() included, concatenates to
 //     (all bytes, cut at the stop string).decode("utf-8", errors="replace")
-// in Python's terms, and nothing released is ever taken back. Held back, and no more than this, are
+// in Python's terms, less half a character where the text ends without a stop string: that is no text, and has no
+// U+FFFD. Nothing released is ever taken back. Held back, and no more than this, are
 //   - the longest tail that is a proper prefix of a stop string (while a complete one waits, it began before that one),
 //   - the character in front of it whose bytes are not all there, or run into that tail.
 // Bytes that cannot become a character are released as U+FFFD as soon as that is certain. Matching sees the bytes
@@ -103,7 +104,7 @@ class TextStream {
   int32_t matched_stop() const { return closed_ ? leftmost_stop_ : -1; }
 
   // How many bytes, of all that were pushed, the released text covers: those that came out as U+FFFD as the bytes that
-  // they were, and a dropped leading space. In the end the position of the cut, or all.
+  // they were, and a dropped leading space. In the end the position of the cut, or all whole characters.
   uint64_t shown_bytes() const { return shown_bytes_; }
 
  private:
@@ -111,6 +112,12 @@ class TextStream {
 
   // Takes in held_[seen ..]. Returns true when it is certain which stop string ends the answer.
   bool Search(size_t seen);
+
+  // How many of the bytes held_[0, end) are whole characters, or known to be none. Bytes after `end` are looked at.
+  size_t WholeUnits(size_t end) const;
+
+  // Appends the first `size` bytes held to *out.
+  void Release(size_t size, std::string* out);
 
   std::shared_ptr<const StopAutomaton> automaton_;
   std::string held_;  // the bytes not yet released; ends with the prefix that state_ stands for
