@@ -173,3 +173,15 @@ def test_the_client_s_own_objects():
     given = {"role": "assistant", "function_call": of_2023.function_call}
     assert parse_messages([of_2023]) == parse_messages([given])
     assert parse_messages([given])[0]["function_call"] == FUNCTION
+
+
+def test_two_calls_of_one_id():
+    error = refused(USER, calls("a", "b", "a"), reply("a"), reply("b"))
+    assert error.param == "messages.[1].tool_calls.[2].id"
+    assert "Duplicate" in error.message
+
+
+def test_names_and_ids_are_short():
+    assert refused_call(id="b" * 1025).param == "messages.[1].tool_calls.[1].id"
+    assert refused_call(function={**FUNCTION, "name": "f" * 1025}).code == "string_above_max_length"
+    assert refused(USER, calls("a"), reply("a" * 1025)).param == "messages.[2].tool_call_id"

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 
+import openai
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
@@ -39,6 +40,15 @@ def test_plain_and_streamed(runtime, hello):
     with pytest.raises(TypeError):
         client.chat.completions.create(runtime, hello)
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == TEXT
+
+
+def test_parameters_that_are_not_given(runtime, hello):
+    """Wrappers of the official client pass all parameters on, with its own marks for those that nobody named."""
+    marks = {"temperature": openai.NOT_GIVEN, "stop": openai.omit, "tools": openai.omit}
+    answer = asked(nexttoken.Client(), runtime, hello, **marks)
+    assert answer.choices[0].message.content == TEXT
+    with pytest.raises(BadRequestError, match="expected an object, but got a value of type NotGiven"):
+        asked(nexttoken.Client(), runtime, [openai.NOT_GIVEN], **marks)
 
 
 def test_models():

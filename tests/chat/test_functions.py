@@ -93,9 +93,18 @@ def test_tools_keep_their_ids_and_replies_get_their_names():
         "{% for m in messages %}{% for c in m.tool_calls %}{{ c.id }}:{{ c.type }}:{{ c.function.name }} {% endfor %}"
         "{% if m.role == 'tool' %}{{ m.tool_call_id }}:{{ m.name }}:{{ m.content }} {% endif %}{% endfor %}"
     )
-    assert text_of(TWO_CALLS, source) == "a:function:weather b:function:f b:f:2 a:weather:1 "
+    assert text_of(TWO_CALLS, source) == "a:function:weather b:function:f a:weather:1 b:f:2 "
     named = [*TWO_CALLS[:3], {**TWO_CALLS[3], "name": "other"}]
-    assert text_of(named, source).endswith(" a:other:1 ")
+    assert text_of(named, source).endswith(" a:other:1 b:f:2 ")
+
+
+def test_replies_come_in_the_order_of_their_calls():
+    """Where a template shows no ids, the place is all that tells which call a reply belongs to."""
+    source = "{% for m in messages %}{{ m.content }}{% for c in m.tool_calls %}<{{ c.function.name }}>{% endfor %};{% endfor %}"
+    more = [{**TOOL_CALLS, "tool_calls": [TOOL_CALL]}, {**REPLY, "content": "3"}, USER]
+    assert text_of([*TWO_CALLS, *more], source) == "x;<weather><f>;1;2;<weather>;3;x;"
+    in_order = [TWO_CALLS[0], TWO_CALLS[1], TWO_CALLS[3], TWO_CALLS[2], *more]
+    assert text_of(in_order, source) == text_of([*TWO_CALLS, *more], source)
 
 
 NO_TOOLS_TEMPLATE = FUNCTIONS_TEMPLATE.replace(
@@ -112,7 +121,7 @@ def test_tools_in_a_template_that_knows_functions():
 def test_several_calls_in_a_template_that_shows_one_are_said_in_words():
     assert text_of(TWO_CALLS, NO_TOOLS_TEMPLATE) == (
         '[user]x[assistant]{"name": "weather", "arguments": "{\\"town\\": \\"Ulm\\"}"}\n'
-        '{"name": "f", "arguments": "{}"}[function]f2[function]weather1'
+        '{"name": "f", "arguments": "{}"}[function]weather1[function]f2'
     )
 
 

@@ -50,6 +50,17 @@ def test_what_is_too_long_by_less_is_counted(counting, ask):
         assert caught.value.code == "context_length_exceeded"
 
 
+def test_what_no_template_need_show_does_not_count(ask, text_of):
+    """Names and ids, which this template leaves out."""
+    runtime = ScriptedRuntime(["Hi"], context_length=3000)
+    messages = [{"role": "user", "content": "", "name": "n" * 64}] * 120
+    assert text_of(ask(runtime, messages=messages)) == "Hi"
+    call = {"id": "i" * 1000, "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    reply = {"role": "tool", "tool_call_id": "i" * 1000, "content": ""}
+    messages = [{"role": "user", "content": ""}, *[{"role": "assistant", "tool_calls": [call]}, reply] * 20]
+    assert text_of(ask(runtime, messages=messages)) == "Hi"
+
+
 def test_text_of_long_tokens_fits(ask, text_of):
     """More characters than usual for so many tokens, and all the same no more tokens than the context holds."""
     from nexttoken.runtimes.scripted import ByteTokenizer

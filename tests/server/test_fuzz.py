@@ -288,22 +288,23 @@ def test_each_raw_value(loop, app, place):
 
 
 @pytest.mark.parametrize(
-    ("value", "why"),
+    ("value", "why", "param"),
     [
-        ("NaN", "NaN is not a number of JSON"),
-        ("-Infinity", "-Infinity is not a number of JSON"),
-        ("1e400", "the number 1e400 is too large"),
-        ("9" * 5000, "the number 9999"),
-        ('{"5":1,"5":1}', "the name '5' is given twice in one object"),
-        ('1,"model":"m"', "the name 'model' is given twice in one object"),
-        ('1,"temperature":1', "the name 'temperature' is given twice in one object"),
+        ("NaN", "could not parse the JSON body", None),
+        ("-Infinity", "-Infinity is not a number of JSON", None),
+        ("1e400", "decimal above maximum value", "temperature"),
+        ("-1e400", "decimal below minimum value", "temperature"),
+        ("9" * 5000, "decimal above maximum value", "temperature"),
+        ('{"5":1,"5":1}', "'5' is given twice in one object", "5"),
+        ('1,"model":"m"', "'model' is given twice in one object", "model"),
+        ('1,"temperature":1', "'temperature' is given twice in one object", "temperature"),
     ],
 )
-def test_what_python_takes_for_json_and_is_not(loop, app, value, why):
+def test_what_python_takes_for_json_and_no_field_does(loop, app, value, why, param):
     exchange = Exchange(app, body_of(temperature="HERE").replace(b'"HERE"', value.encode()))
     assert check(loop, app, exchange) == 400
     assert why in exchange.json["error"]["message"]
-    assert "could not parse the JSON body" in exchange.json["error"]["message"]
+    assert exchange.json["error"]["param"] == param
 
 
 @pytest.mark.parametrize("value", [1, 0, "yes", "true", 1.0, [], {}, [True]])

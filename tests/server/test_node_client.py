@@ -142,7 +142,7 @@ def test_models(results):
         ("streamed", "BadRequestError", 400, "temperature", "decimal_above_max_value"),
         ("runner", "BadRequestError", 400, "temperature", "decimal_above_max_value"),
         ("field", "BadRequestError", 400, None, None),
-        ("model", "NotFoundError", 404, "model", "model_not_found"),
+        ("model", "NotFoundError", 404, None, "model_not_found"),
         ("path", "NotFoundError", 404, None, "unknown_url"),
         ("method", "APIError", 405, None, None),
         ("type", "APIError", 415, None, None),

@@ -317,7 +317,7 @@ def test_models(client):
     assert client.models.retrieve(MODEL) == listed
     with pytest.raises(openai.NotFoundError) as caught:
         client.models.retrieve("no/such model")
-    assert (caught.value.param, caught.value.code) == ("model", "model_not_found")
+    assert (caught.value.param, caught.value.code) == (None, "model_not_found")
 
 
 def test_a_stream_may_be_left(create, server, end_token):
@@ -400,7 +400,7 @@ def test_an_unknown_model(stream, create):
     with pytest.raises(openai.NotFoundError) as caught:
         create(model="gpt-3.5-turbo", stream=stream)
     error = caught.value
-    assert (error.type, error.param, error.code) == ("invalid_request_error", "model", "model_not_found")
+    assert (error.type, error.param, error.code) == ("invalid_request_error", None, "model_not_found")
     assert error.body["message"] == "The model `gpt-3.5-turbo` does not exist."
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nexttoken.chat.fields import array, choice, members, require_members, shown, string
 from nexttoken.exceptions import BadRequestError
 
-__all__ = ["check_replies", "parse_function_call", "parse_tool_calls"]
+__all__ = ["check_replies", "in_order_of_calls", "parse_function_call", "parse_id", "parse_tool_calls"]
+
+# Longer ones are nobody's, and encoding megabytes of them would hold up others.
+_MAX_NAME = 1024
 
 
 def parse_function_call(param: str, value: Any) -> dict[str, str]:
@@ -16,13 +20,27 @@ def parse_function_call(param: str, value: Any) -> dict[str, str]:
     names = ("name", "arguments")
     given = members(param, value, names)
     require_members(param, given, names)
-    return {name: string(f"{param}.{name}", given[name]) for name in names}
+    return {
+        "name": string(f"{param}.name", given["name"], maximum=_MAX_NAME),
+        "arguments": string(f"{param}.arguments", given["arguments"]),
+    }
+
+
+def parse_id(param: str, value: Any) -> str:
+    """What a reply names its call by."""
+    return string(param, value, maximum=_MAX_NAME)
 
 
 def parse_tool_calls(param: str, value: Any) -> list[dict[str, Any]]:
     """One call or more, each with the id that its reply will name."""
-    calls = array(param, value, "an array of objects", minimum=1)
-    return [_parse_tool_call(f"{param}.[{index}]", call) for index, call in enumerate(calls)]
+    given = array(param, value, "an array of objects", minimum=1)
+    calls = [_parse_tool_call(f"{param}.[{index}]", call) for index, call in enumerate(given)]
+    seen: set[str] = set()
+    for index, call in enumerate(calls):
+        if call["id"] in seen:
+            raise BadRequestError(f"Duplicate value for 'id': '{shown(call['id'])}'.", param=f"{param}.[{index}].id")
+        seen.add(call["id"])
+    return calls
 
 
 def _parse_tool_call(param: str, value: Any) -> dict[str, Any]:
@@ -30,10 +48,24 @@ def _parse_tool_call(param: str, value: Any) -> dict[str, Any]:
     given = members(param, value, names)
     require_members(param, given, names)
     return {
-        "id": string(f"{param}.id", given["id"]),
+        "id": parse_id(f"{param}.id", given["id"]),
         "type": choice(f"{param}.type", given["type"], ["function"]),
         "function": parse_function_call(f"{param}.function", given["function"]),
     }
+
+
+def in_order_of_calls(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages with the replies to each message in the order of its calls: many templates show no ids."""
+    ordered: list[dict[str, Any]] = []
+    places: dict[str, int] = {}
+    for are_replies, run in itertools.groupby(messages, lambda message: message["role"] == "tool"):
+        group = list(run)
+        if are_replies:
+            group.sort(key=lambda reply: places.get(reply["tool_call_id"], 0))
+        else:
+            places = {call["id"]: place for place, call in enumerate(group[-1].get("tool_calls", ()))}
+        ordered += group
+    return ordered
 
 
 def check_replies(messages: Sequence[Mapping[str, Any]]) -> None:

@@ -201,6 +201,12 @@ async def async_chat_completion(
 def _prepare(fields: Mapping[str, Any]) -> Prepared:
     for module in ("jinja2", "openai.types.chat"):
         require(module, "chat")
+    import openai
+
     from nexttoken.chat.prepare import prepare
 
+    if isinstance(fields, Mapping):
+        # What callers of the official client write for "as if I had not named it".
+        absent = (openai.NotGiven, getattr(openai, "Omit", openai.NotGiven))
+        fields = {name: value for name, value in fields.items() if not isinstance(value, absent)}
     return prepare(fields)

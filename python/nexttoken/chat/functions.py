@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nexttoken.chat.calls import in_order_of_calls
 from nexttoken.chat.messages import Message
 from nexttoken.chat.templates import ChatTemplate
 from nexttoken.exceptions import BadRequestError
@@ -43,7 +44,7 @@ class FunctionMessages:
         """
         names: dict[str, str] = {}
         rewritten = []
-        for index, message in enumerate(messages):
+        for index, message in enumerate(in_order_of_calls(messages)):
             calls = _calls(message)
             names.update((call["id"], call["function"]["name"]) for call in calls)
             if calls:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nexttoken.chat.calls import check_replies, parse_function_call, parse_tool_calls
+from nexttoken.chat.calls import check_replies, parse_function_call, parse_id, parse_tool_calls
 from nexttoken.chat.fields import (
     array,
     choice,
@@ -126,5 +126,5 @@ _MEMBERS: dict[str, Callable[[str, Any], Any]] = {
     "name": _parse_name,
     "function_call": parse_function_call,
     "tool_calls": parse_tool_calls,
-    "tool_call_id": string,
+    "tool_call_id": parse_id,
 }

@@ -5,9 +5,9 @@ Encoding megabytes takes seconds, for much of which a tokenizer may keep every o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
+from nexttoken.chat.messages import Message
 from nexttoken.exceptions import BadRequestError
 from nexttoken.runtimes.base import Tokenizer
 
@@ -21,7 +21,7 @@ _PIECE_CHARACTERS = 2**14
 _CERTAIN = 2
 
 
-def check_roughly(messages: Any, tokenizer: Tokenizer, context_length: int) -> None:
+def check_roughly(messages: Sequence[Message], tokenizer: Tokenizer, context_length: int) -> None:
     """Refuse messages that have at least twice the tokens that the context holds; may let some of them pass.
 
     Raises
@@ -44,11 +44,11 @@ def check_roughly(messages: Any, tokenizer: Tokenizer, context_length: int) -> N
             )
 
 
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from _texts(inner)
-    elif isinstance(value, dict):
-        yield from _texts(list(value.values()))
+def _texts(messages: Sequence[Message]) -> Iterator[str]:
+    """What every template shows; names and ids, which many do not, are short."""
+    for message in messages:
+        yield message["content"] or ""
+        functions = [call["function"] for call in message.get("tool_calls", ())]
+        if "function_call" in message:
+            functions.append(message["function_call"])
+        yield from (function["arguments"] for function in functions)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
+from email.message import Message
 from typing import Any, NoReturn
 
 from starlette.requests import Request
@@ -24,7 +24,7 @@ _NOT_JSON = (
 # How much of a body that is too large is still taken in, so that its sender reads the answer instead of an error.
 _DRAINED = 8
 
-# Longer integers are none that any field takes; Python would take quadratic time over them, or refuse.
+# A longer integer is none that any field takes, and Python would take quadratic time over it, or refuse.
 _DIGITS = 400
 
 
@@ -38,10 +38,11 @@ async def read_body(request: Request, settings: Settings) -> bytes:
     ClientDisconnect
         If the client leaves.
     """
-    kind, _, parameters = request.headers.get("content-type", "").partition(";")
-    charset = parameters.strip().lower()
-    if kind.strip().lower() != "application/json" or charset not in ("", "charset=utf-8", 'charset="utf-8"'):
-        got = shown(request.headers.get("content-type", "none"))
+    kind = Message()
+    kind["content-type"] = request.headers.get("content-type", "none")
+    charset = kind.get_content_charset("utf-8")
+    if kind.get_content_type() != "application/json" or charset not in ("utf-8", "utf8"):
+        got = shown(kind["content-type"])
         raise RequestError(415, f"Unsupported content type: expected 'application/json' in UTF-8, got '{got}'.")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         got = shown(request.headers["content-encoding"])
@@ -78,14 +79,13 @@ def parse_json(body: bytes, max_depth: int) -> Any:
     Raises
     ------
     BadRequestError
-        For anything that RFC 8259 does not allow, and beyond it for a name given twice in an object, of which
-        one would be ignored, and for what no field can take: numbers beyond a double, very deep nesting.
+        For anything that RFC 8259 does not allow, and beyond it for very deep nesting and for a name given
+        twice in an object, of which one would be ignored. Numbers beyond a double are infinite: no field takes them.
     """
     try:
         value = json.loads(
             body.decode("utf-8"),
             parse_constant=_refuse_constant,
-            parse_float=_parse_float,
             parse_int=_parse_int,
             object_pairs_hook=_parse_object,
         )
@@ -107,17 +107,8 @@ def _refuse_constant(name: str) -> NoReturn:
     raise _not_json(f"{name} is not a number of JSON")
 
 
-def _parse_float(digits: str) -> float:
-    value = float(digits)
-    if math.isinf(value):
-        raise _not_json(f"the number {shown(digits)} is too large")
-    return value
-
-
-def _parse_int(digits: str) -> int:
-    if len(digits) > _DIGITS:
-        raise _not_json(f"the number {shown(digits)} is too large")
-    return int(digits)
+def _parse_int(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _DIGITS else float(digits)
 
 
 def _parse_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -125,7 +116,11 @@ def _parse_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) < len(pairs):
         seen: set[str] = set()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise _not_json(f"the name '{shown(twice)}' is given twice in one object")
+        raise BadRequestError(
+            f"Invalid JSON body: '{shown(twice)}' is given twice in one object.",
+            param=shown(twice),
+            code="duplicate_name",
+        )
     return value
 
 

@@ -136,6 +136,9 @@ def _as_api_error(error: Exception) -> APIError:
         return InternalServerError(_SORRY)
     if error.status_code >= 500:
         _log.error("%s", error.message, exc_info=error.__cause__)
+    if isinstance(error, InternalServerError) and error.__cause__ is not None and error.__cause__.__cause__ is not None:
+        # What a model's runtime raised may tell of paths and arguments: the log has it, the client need not.
+        return InternalServerError("The model failed and could not finish this answer. Sorry about that!")
     return error
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from nexttoken.server.errors import RequestError
+from nexttoken.server.json_response import json_body
 from nexttoken.server.settings import Settings
 
 __all__ = ["connection_class"]
@@ -53,6 +55,18 @@ class _Connection(H11Protocol):
             # the client leaves, so it goes on, as far as what it has to keep stays small.
             if self.conn.their_state is h11.DONE and len(self.conn.trailing_data[0]) <= _KEPT_BYTES:
                 self.flow.resume_reading()
+
+    def send_400_response(self, msg: str) -> None:
+        """uvicorn's answer to what is no HTTP, in the API's form."""
+        body = json_body(RequestError(400, msg).body)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -8,10 +8,14 @@ from typing import Any
 
 from starlette.responses import Response
 
-__all__ = ["json_response"]
+__all__ = ["json_body", "json_response"]
+
+
+def json_body(value: Any) -> bytes:
+    """JSON in ASCII: some readers break lines at U+2028, and half a surrogate pair has no UTF-8."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
 
 
 def json_response(body: Any, status_code: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A response whose JSON is ASCII: some readers break lines at U+2028, and half a surrogate pair has no UTF-8."""
-    text = json.dumps(body, separators=(",", ":"), allow_nan=False)
-    return Response(text, status_code, headers, "application/json")
+    """A response with this body."""
+    return Response(json_body(body), status_code, headers, "application/json")

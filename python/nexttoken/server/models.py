@@ -25,5 +25,5 @@ def served(models: Mapping[str, ChatModel], model: Any) -> ChatModel:
     if not isinstance(model, str):
         raise invalid_type("model", "a string", model)
     if model not in models:
-        raise NotFoundError(f"The model `{shown(model)}` does not exist.", param="model", code="model_not_found")
+        raise NotFoundError(f"The model `{shown(model)}` does not exist.", code="model_not_found")
     return models[model]

@@ -74,7 +74,7 @@ def serve(
     settings: Settings | None = None,
     shutdown_timeout_s: int = 30,
 ) -> int:
-    """Serve until a signal says to stop; answers that have begun are then finished.
+    """Serve until a signal says to stop; answers that have begun are then finished, and the signal takes its course.
 
     Parameters
     ----------

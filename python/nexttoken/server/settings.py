@@ -20,7 +20,8 @@ class Settings:
     max_waiting : int
         How many requests may wait for a model; a further one is answered with 429.
     max_body_bytes : int
-        The largest body of a request; a larger one is answered with 413.
+        The largest body of a request; a larger one is answered with 413. Parsing one holds up others, at worst for
+        some tenths of a second for each megabyte.
     max_depth : int
         How deep the JSON of a body may nest.
     body_timeout_s : float
@@ -32,7 +33,7 @@ class Settings:
     api_keys: tuple[str, ...] = ()
     max_rows: int = 256
     max_waiting: int = 256
-    max_body_bytes: int = 8 * 2**20
+    max_body_bytes: int = 2 * 2**20
     max_depth: int = 64
     body_timeout_s: float = 30.0
     request_timeout_s: float = 600.0
