@@ -100,7 +100,8 @@ def test_tools_keep_their_ids_and_replies_get_their_names():
 
 def test_replies_come_in_the_order_of_their_calls():
     """Where a template shows no ids, the place is all that tells which call a reply belongs to."""
-    source = "{% for m in messages %}{{ m.content }}{% for c in m.tool_calls %}<{{ c.function.name }}>{% endfor %};{% endfor %}"
+    calls = "{% for c in m.tool_calls %}<{{ c.function.name }}>{% endfor %}"
+    source = "{% for m in messages %}{{ m.content }}" + calls + ";{% endfor %}"
     more = [{**TOOL_CALLS, "tool_calls": [TOOL_CALL]}, {**REPLY, "content": "3"}, USER]
     assert text_of([*TWO_CALLS, *more], source) == "x;<weather><f>;1;2;<weather>;3;x;"
     in_order = [TWO_CALLS[0], TWO_CALLS[1], TWO_CALLS[3], TWO_CALLS[2], *more]
