@@ -48,7 +48,7 @@ ALLOWED = {
     ),
     "models": (),
     "chat": ("engine", "async_engine", "text", "params", "runtimes", "models", "extras", "ops"),
-    "server": ("server", "chat", "async_engine", "models", "extras"),
+    "server": ("server", "chat", "async_engine", "engine", "models", "extras"),
     "cli": ("chat", "extras", "models", "runtimes", "bench.command", "server.command"),
     # Benchmarks look at every layer from above; nothing but the command line knows them.
     "bench": ("bench", "_core", "ops", "params", "sampler", "extras"),

@@ -14,7 +14,7 @@ import logging
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -239,18 +239,18 @@ class Engine:
         if params.n > self.max_rows:
             raise ParameterError(f"n must be at most max_rows, {self.max_rows}, got {params.n}")
         room = context - len(prompt)
-        limit = room if params.max_tokens is None else min(params.max_tokens, room)
-        request = _Request(prompt, dataclasses.replace(params, max_tokens=limit), on_progress)
+        request = _Request(prompt, params.limited(room), on_progress)
         handle = Handle(self, request)
         self._waiting.append(request)
         if on_progress is not None:
             self._run_in_background()
         return handle
 
-    def _check_token_ids(self, name: str, token_ids: Iterable[int]) -> None:
-        for token_id in token_ids:
-            if not 0 <= token_id < self.runtime.vocab_size:
-                raise ParameterError(f"{name} must lie in [0, {self.runtime.vocab_size}), got {token_id}")
+    def _check_token_ids(self, name: str, token_ids: Collection[int]) -> None:
+        vocab_size = self.runtime.vocab_size
+        if token_ids and not (min(token_ids) >= 0 and max(token_ids) < vocab_size):
+            wrong = next(token_id for token_id in token_ids if not 0 <= token_id < vocab_size)
+            raise ParameterError(f"{name} must lie in [0, {vocab_size}), got {wrong}")
 
     def cancel(self, handle: Handle) -> None:
         """Drop a request; does nothing to one that is over. Never waits for a step in progress."""
@@ -279,9 +279,11 @@ class Engine:
                 self._decode()
                 self._drop_cancelled()  # a prompt that nobody waits for any more need not be read
             # One prompt a step: a crowd of newcomers must not keep the running rows waiting.
+            if self._waiting:
+                self._announce()
+            # Nothing may come between these two: what is in neither list would be lost.
             newcomer = self._next_waiting()
             if newcomer is not None:
-                self._announce()
                 self._admit(newcomer)
         finally:
             self._stop_driving()
@@ -375,7 +377,7 @@ class Engine:
         room = self.max_rows - len(self._rows)
         passed: list[_Request] = []
         for request in self._waiting.copy():  # one step of the interpreter's: others append meanwhile
-            if request.params.n <= room:
+            if request.params.n <= room or not self._rows:
                 for other in passed:
                     other.overtaken += 1
                 self._waiting.remove(request)

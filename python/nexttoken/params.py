@@ -6,6 +6,7 @@ as they come (float64, Python integers) and rounded to float32 by the compiled c
 
 from __future__ import annotations
 
+import copy
 import math
 import numbers
 import secrets
@@ -218,8 +219,12 @@ def check_stop(stop: Any) -> tuple[str, ...]:
             raise ParameterTypeError(f"stop must hold strings, got {shown(string)}")
         if not string:
             raise ParameterError("stop must not hold an empty string")
-        if any("\ud800" <= character <= "\udfff" for character in string):
-            raise ParameterError(f"stop must hold whole characters, got half a surrogate pair in {shown(string)}")
+        try:
+            string.encode()
+        except UnicodeEncodeError:
+            raise ParameterError(
+                f"stop must hold whole characters, got half a surrogate pair in {shown(string)}"
+            ) from None
     return tuple(strings)
 
 
@@ -316,5 +321,17 @@ class SamplingParams:
         stop_tokens = as_sequence("stop_token_ids", self.stop_token_ids)
         tokens = tuple(check_token("stop_token_ids", token, None) for token in stop_tokens)
         object.__setattr__(self, "stop_token_ids", tokens)
+        self._check_limits()
+
+    def _check_limits(self) -> None:
         if self.max_tokens is not None and self.min_tokens > self.max_tokens:
             raise ParameterError(f"min_tokens must be at most max_tokens ({self.max_tokens}), got {self.min_tokens}")
+
+    def limited(self, max_tokens: int) -> SamplingParams:
+        """The same with at most so many tokens. What has been checked is not checked again: it may be much."""
+        if self.max_tokens is not None and self.max_tokens <= max_tokens:
+            return self
+        other = copy.copy(self)
+        object.__setattr__(other, "max_tokens", max_tokens)
+        other._check_limits()
+        return other

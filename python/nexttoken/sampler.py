@@ -181,7 +181,9 @@ class Sampler:
             raise ParameterTypeError(f"params must be SamplingParams, got {shown(params)}")
         if params.stop and not self._has_text:
             raise ParameterError("stop needs a Sampler with token_bytes, got one without")
-        bias = check_logit_bias(params.logit_bias, self.vocab_size)
+        bias = params.logit_bias or {}  # checked, but for what needs a vocabulary
+        if bias and max(bias) >= self.vocab_size:
+            check_logit_bias(bias, self.vocab_size)
         request = _core.Request(
             params.temperature,
             params.top_p,

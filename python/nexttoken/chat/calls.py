@@ -14,6 +14,9 @@ __all__ = ["check_replies", "in_order_of_calls", "parse_function_call", "parse_i
 # Longer ones are nobody's, and encoding megabytes of them would hold up others.
 _MAX_NAME = 1024
 
+# How many ids a refusal names.
+_NAMED = 20
+
 
 def parse_function_call(param: str, value: Any) -> dict[str, str]:
     """A call's name and its arguments, both text; nobody promises that the arguments are JSON."""
@@ -80,11 +83,12 @@ def check_replies(messages: Sequence[Mapping[str, Any]]) -> None:
     replied: dict[str, bool] = {}  # the ids that the message at `caller` calls by
 
     def leave_caller() -> None:
-        waiting = [shown(call_id) for call_id, done in replied.items() if not done]
+        waiting = [call_id for call_id, done in replied.items() if not done]
         if waiting:
+            named = ", ".join(map(shown, waiting[:_NAMED])) + ", ..." * (len(waiting) > _NAMED)
             raise BadRequestError(
                 "An assistant message with 'tool_calls' must be followed by tool messages responding to each "
-                f"'tool_call_id'. The following tool_call_ids did not have response messages: {', '.join(waiting)}",
+                f"'tool_call_id'. The following tool_call_ids did not have response messages: {named}",
                 param=f"messages.[{caller}].tool_calls",
             )
 

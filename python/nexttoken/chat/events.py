@@ -11,7 +11,7 @@ from nexttoken.exceptions import APIError
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionChunk
 
-__all__ = ["DONE", "event_text", "sse"]
+__all__ = ["DONE", "compact_json", "event_text", "sse"]
 
 DONE = "data: [DONE]\n\n"
 """The event that ends a stream."""
@@ -48,6 +48,11 @@ def sse(chunks: Iterable[ChatCompletionChunk]) -> Iterator[str]:
     yield DONE
 
 
+def compact_json(value: Any) -> str:
+    """JSON in ASCII: some readers break lines at U+2028, and half a surrogate pair has no UTF-8."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
 def event_text(data: dict[str, Any]) -> str:
     """One server-sent event, in ASCII."""
-    return f"data: {json.dumps(data, separators=(',', ':'))}\n\n"
+    return f"data: {compact_json(data)}\n\n"

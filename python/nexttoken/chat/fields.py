@@ -7,6 +7,7 @@ came, `param` names the field, `code` classifies the fault.
 from __future__ import annotations
 
 import numbers
+import reprlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -38,7 +39,10 @@ Check: TypeAlias = Callable[[str, Any], Any]
 def shown(value: object, limit: int = 64) -> str:
     """A value as a message can show it: never long, and never an error of its own."""
     try:
-        text = value if isinstance(value, str) else repr(value)
+        if isinstance(value, str):
+            text = value[: limit + 1]
+        else:  # of a container no more than its beginning: to write out megabytes takes long
+            text = reprlib.repr(value) if isinstance(value, (list, tuple, dict)) else repr(value)
     except Exception:  # Python prints no integers of thousands of digits, and a caller's repr may do anything
         return f"{kind(value)} that cannot be shown"
     text = text.encode("utf-8", "backslashreplace").decode()

@@ -80,8 +80,6 @@ def find_model(model: Any) -> ChatModel:
 
 def model_object(name: str) -> Model:
     """A model in the terms of the API's list of models."""
-    from openai.types import Model
-
     return Model(id=name, object="model", created=_BEGUN, owned_by="nexttoken")
 
 
@@ -101,6 +99,8 @@ def _load(name: str) -> ChatModel:
     if not os.path.isdir(path):
         raise NotFoundError(f"The model `{shown(name)}` does not exist.", code="model_not_found")
     path = os.path.realpath(path)
+    if path in _loaded:  # asked without the lock too: another model may be loading
+        return _loaded[path]
     with _lock:
         if path not in _loaded:
             # Here and not above: a runtime of the caller's own needs none of the packages this one does.
@@ -112,6 +112,9 @@ def _load(name: str) -> ChatModel:
 
 def _adopt(runtime: Runtime) -> ChatModel:
     # Kept by the runtime itself: a table here would keep every runtime, and its gigabytes, alive.
+    found = getattr(runtime, _ATTRIBUTE, None)
+    if isinstance(found, ChatModel):
+        return found
     with _lock:
         found = getattr(runtime, _ATTRIBUTE, None)
         if not isinstance(found, ChatModel):

@@ -32,6 +32,7 @@ __all__ = ["ChatRequest", "parse_request"]
 
 MAX_CHOICES = 128
 MAX_STOPS = 4
+MAX_STOP_CHARACTERS = 4096  # of one: each choice keeps tens of bytes for each of them
 MAX_TOKEN_ID = 2**31 - 1
 
 
@@ -177,9 +178,11 @@ def _parse_messages(_: str, value: Any) -> list[Message]:
 
 def _parse_stop(param: str, value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
-        return (string(param, value, minimum=1),)
+        return (string(param, value, minimum=1, maximum=MAX_STOP_CHARACTERS),)
     stops = array(param, value, "a string or an array of strings", maximum=MAX_STOPS)
-    return tuple(string(f"{param}[{index}]", text, minimum=1) for index, text in enumerate(stops))
+    return tuple(
+        string(f"{param}[{index}]", text, minimum=1, maximum=MAX_STOP_CHARACTERS) for index, text in enumerate(stops)
+    )
 
 
 def _parse_stream_options(param: str, value: Any) -> bool:

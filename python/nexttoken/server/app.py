@@ -18,13 +18,13 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from nexttoken.chat.fields import shown
 from nexttoken.chat.models import find_model, model_object
 from nexttoken.exceptions import APIError, AuthenticationError, InternalServerError
 from nexttoken.server.completions import ChatCompletions
-from nexttoken.server.errors import RequestError, error_response
-from nexttoken.server.json_response import json_response
 from nexttoken.server.metrics import Metrics
 from nexttoken.server.models import served
+from nexttoken.server.responses import RequestError, error_response, json_response
 from nexttoken.server.settings import Settings
 
 __all__ = ["create_app"]
@@ -93,7 +93,7 @@ def _api_error(request: Request, error: Exception) -> Response:
 
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    method, path = request.method, request.scope["path"]  # as it came: not every path is one of a URL
+    method, path = request.method, shown(request.scope["path"])  # as it came: not every path is one of a URL
     what = f"{method} {path}"
     if error.status_code == 404:
         refusal = RequestError(404, f"Invalid URL ({what}).", code="unknown_url")

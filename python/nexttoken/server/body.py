@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from nexttoken.chat.fields import shown
 from nexttoken.exceptions import BadRequestError
-from nexttoken.server.errors import RequestError
+from nexttoken.server.responses import RequestError
 from nexttoken.server.settings import Settings
 
 __all__ = ["parse_json", "read_body"]

@@ -10,11 +10,18 @@ from typing import Any
 
 from nexttoken.exceptions import ParameterError
 from nexttoken.extras import PACKAGES, require
-from nexttoken.server.settings import Settings
+from nexttoken.server.settings import Settings, check_at_least
 
 __all__ = ["add_parser"]
 
-_DEFAULTS = Settings()
+_SETTINGS = {
+    "max_rows": "answers that a model works on at a time",
+    "max_waiting": "requests that may wait for a model; a further one is answered with 429",
+    "max_body_bytes": "the largest request",
+    "body_timeout_s": "seconds that a client may take to send its request",
+    "request_timeout_s": "seconds that an answer may take",
+}
+"""Members of `Settings` that have a flag, and its help."""
 
 
 def add_parser(commands: Any) -> None:
@@ -41,21 +48,19 @@ def add_parser(commands: Any) -> None:
         help="who may use it; may be given several times (default: $NEXTTOKEN_API_KEY, which other users cannot see; "
         "without any, everybody)",
     )
-    number = {"type": int, "metavar": "N"}
-    seconds = {"type": float, "metavar": "S"}
-    for flag, kind, text in (
-        ("max_rows", number, "answers that a model works on at a time"),
-        ("max_waiting", number, "requests that may wait for a model; a further one is answered with 429"),
-        ("max_body_bytes", number, "the largest request"),
-        ("body_timeout_s", seconds, "seconds that a client may take to send its request"),
-        ("request_timeout_s", seconds, "seconds that an answer may take"),
-    ):
-        name = "--" + flag.removesuffix("_s").replace("_", "-")
+    for setting, text in _SETTINGS.items():
+        default = getattr(Settings(), setting)
         serve.add_argument(
-            name, dest=flag, default=getattr(_DEFAULTS, flag), help=f"{text} (default: %(default)s)", **kind
+            "--" + setting.removesuffix("_s").replace("_", "-"),
+            dest=setting,
+            type=type(default),
+            default=default,
+            metavar="S" if setting.endswith("_s") else "N",
+            help=f"{text} (default: %(default)s)",
         )
     serve.add_argument(
         "--shutdown-timeout",
+        dest="shutdown_timeout_s",
         type=int,
         default=30,
         metavar="S",
@@ -73,13 +78,9 @@ def _serve(arguments: argparse.Namespace) -> int:
         raise ParameterError("api-key must not be empty")
     settings = Settings(
         api_keys=tuple(keys),
-        max_rows=_at_least("max-rows", arguments.max_rows, 128),  # a request may ask for 128 answers
-        max_waiting=_at_least("max-waiting", arguments.max_waiting, 1),
-        max_body_bytes=_at_least("max-body-bytes", arguments.max_body_bytes, 1),
-        body_timeout_s=_at_least("body-timeout", arguments.body_timeout_s, 0.001),
-        request_timeout_s=_at_least("request-timeout", arguments.request_timeout_s, 0.001),
+        **{name: getattr(arguments, name) for name in _SETTINGS},
     )
-    shutdown_timeout_s = _at_least("shutdown-timeout", arguments.shutdown_timeout, 0)
+    check_at_least("shutdown_timeout_s", arguments.shutdown_timeout_s, 0)
     if not 0 <= arguments.port < 2**16:
         raise ParameterError(f"port must be 0 to {2**16 - 1}, got {arguments.port}")
     for extra in ("server", "chat"):
@@ -94,7 +95,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         host=arguments.host,
         port=arguments.port,
         settings=settings,
-        shutdown_timeout_s=shutdown_timeout_s,
+        shutdown_timeout_s=arguments.shutdown_timeout_s,
     )
 
 
@@ -106,12 +107,6 @@ def _named(text: str) -> tuple[str, str]:
     if not name or not model:
         raise ParameterError(f"model must be MODEL or NAME=MODEL, got {text!r}")
     return name, model
-
-
-def _at_least(name: str, value: Any, minimum: float) -> Any:
-    if not value >= minimum:
-        raise ParameterError(f"{name} must be at least {minimum}, got {value}")
-    return value
 
 
 def _is_loopback(host: str) -> bool:

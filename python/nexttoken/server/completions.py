@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -17,12 +18,12 @@ from nexttoken.chat.answer import PlainAnswer, StreamedAnswer, server_errors
 from nexttoken.chat.events import DONE, event_text
 from nexttoken.chat.models import ChatModel
 from nexttoken.chat.prepare import Prepared, prepare
+from nexttoken.engine import Event
 from nexttoken.exceptions import APIError, InternalServerError
 from nexttoken.server.body import parse_json, read_body
-from nexttoken.server.errors import RequestTimeoutError, ShuttingDownError, error_response
-from nexttoken.server.json_response import json_response
 from nexttoken.server.metrics import Metrics, RequestMetrics
 from nexttoken.server.models import served
+from nexttoken.server.responses import RequestTimeoutError, ShuttingDownError, error_response, json_response
 from nexttoken.server.settings import Settings
 
 __all__ = ["ChatCompletions"]
@@ -38,6 +39,9 @@ _SORRY = "The server had an error while processing your request. Sorry about tha
 _LAST_WORDS_S = 5.0
 """How long an error may take to be sent: a client that has stopped reading would never get it."""
 
+_LARGE = 2**16
+"""Bodies beyond this size take turns: several at a time would hold up everybody else."""
+
 _STREAM_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -52,12 +56,14 @@ class ChatCompletions:
         self._models = models
         self._settings = settings
         self._metrics = metrics
+        self._large = ThreadPoolExecutor(1, "nexttoken-large")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         noted = RequestMetrics(self._metrics)
         answer = _Sender(send)
         try:
             body = await read_body(Request(scope, receive), self._settings)
+            noted.start()
             await _while_connected(receive, self._answer(body, answer, noted), self._settings.request_timeout_s)
         except ClientDisconnect:
             pass
@@ -70,10 +76,10 @@ class ChatCompletions:
             noted.end(answer.outcome)
 
     async def _answer(self, body: bytes, send: _Sender, noted: RequestMetrics) -> None:
-        # Off the event loop: templates and tokenizers take their time over long messages.
-        prepared = await asyncio.to_thread(self._prepare, body)
+        # Off the event loop: parsers, templates and tokenizers take their time over long messages.
+        executor = self._large if len(body) > _LARGE else None
+        prepared = await asyncio.get_running_loop().run_in_executor(executor, self._prepare, body)
         handle = prepared.begin_async(self._settings.max_waiting)
-        noted.begin(len(prepared.token_ids))
         try:
             with server_errors():
                 reply = _stream if prepared.request.stream else _plain
@@ -93,8 +99,7 @@ class ChatCompletions:
 
 async def _plain(prepared: Prepared, handle: AsyncHandle, send: _Sender, noted: RequestMetrics) -> None:
     answer = PlainAnswer(prepared)
-    while events := await handle.events():
-        noted.tokens(len(events))
+    async for events in _noting(prepared, handle, noted):
         for event in events:
             answer.add(event)
     await send.json(answer.body())
@@ -102,10 +107,19 @@ async def _plain(prepared: Prepared, handle: AsyncHandle, send: _Sender, noted: 
 
 async def _stream(prepared: Prepared, handle: AsyncHandle, send: _Sender, noted: RequestMetrics) -> None:
     answer = StreamedAnswer(prepared)
-    while events := await handle.events():
-        noted.tokens(len(events))
+    async for events in _noting(prepared, handle, noted):
         await send.events([chunk for event in events for chunk in answer.chunks(event)])
     await send.events(list(answer.last()), last=True)
+
+
+async def _noting(prepared: Prepared, handle: AsyncHandle, noted: RequestMetrics) -> AsyncIterator[list[Event]]:
+    first = True
+    while events := await handle.events():
+        if first:
+            noted.first(len(prepared.token_ids))
+            first = False
+        noted.tokens(len(events))
+        yield events
 
 
 async def _while_connected(receive: Receive, work: Coroutine[Any, Any, _T], timeout_s: float) -> _T:
@@ -123,6 +137,8 @@ async def _while_connected(receive: Receive, work: Coroutine[Any, Any, _T], time
         for task in (worker, watcher):
             task.cancel()
         await asyncio.gather(worker, watcher, return_exceptions=True)
+        # What the worker raised knows this frame: with the worker in it, body and all would wait for the collector.
+        del worker, watcher, task
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from nexttoken.server.errors import RequestError
-from nexttoken.server.json_response import json_body
+from nexttoken.chat.events import compact_json
+from nexttoken.server.responses import RequestError
 from nexttoken.server.settings import Settings
 
 __all__ = ["connection_class"]
@@ -58,7 +58,7 @@ class _Connection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """uvicorn's answer to what is no HTTP, in the API's form."""
-        body = json_body(RequestError(400, msg).body)
+        body = compact_json(RequestError(400, msg).body).encode()
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),

@@ -30,13 +30,13 @@ class Metrics:
         self.completion_tokens = Counter("nexttoken_completion_tokens", "Tokens drawn.", registry=self.registry)
         self.first_token = Histogram(
             "nexttoken_time_to_first_token_seconds",
-            "From the whole request to its first token.",
+            "From the whole request, its body read, to its first token.",
             buckets=_SECONDS,
             registry=self.registry,
         )
         self.duration = Histogram(
             "nexttoken_request_duration_seconds",
-            "From the whole request to the end of its answer.",
+            "From the whole request, its body read, to the end of its answer.",
             buckets=_SECONDS,
             registry=self.registry,
         )
@@ -57,17 +57,18 @@ class RequestMetrics:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._start = time.perf_counter()
-        self._begun = False
 
-    def begin(self, prompt_tokens: int) -> None:
-        """The request is in the queue."""
+    def start(self) -> None:
+        """The clock starts anew: the request is there, how long its client took over it is not counted."""
+        self._start = time.perf_counter()
+
+    def first(self, prompt_tokens: int) -> None:
+        """The prompt has been read: here are the first tokens."""
         self._metrics.prompt_tokens.inc(prompt_tokens)
+        self._metrics.first_token.observe(time.perf_counter() - self._start)
 
     def tokens(self, count: int) -> None:
         """So many tokens have been drawn."""
-        if not self._begun:
-            self._begun = True
-            self._metrics.first_token.observe(time.perf_counter() - self._start)
         self._metrics.completion_tokens.inc(count)
 
     def end(self, status: int) -> None:

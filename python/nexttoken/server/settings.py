@@ -4,7 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 
-__all__ = ["Settings"]
+from nexttoken.exceptions import ParameterError
+
+__all__ = ["Settings", "check_at_least"]
+
+_AT_LEAST = {
+    "max_rows": 128,  # the n of one request
+    "max_waiting": 1,
+    "max_body_bytes": 1,
+    "max_depth": 1,
+    "body_timeout_s": 0.001,
+    "request_timeout_s": 0.001,
+}
+
+
+def check_at_least(name: str, value: float, minimum: float) -> None:
+    """Raise ParameterError for less than the minimum, NaN included."""
+    if not value >= minimum:
+        raise ParameterError(f"{name} must be at least {minimum}, got {value}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +45,11 @@ class Settings:
         How long a client may take to send a body.
     request_timeout_s : float
         How long an answer may take, waiting included, before it is given up.
+
+    Raises
+    ------
+    ParameterError
+        For a limit that nothing could pass.
     """
 
     api_keys: tuple[str, ...] = ()
@@ -37,3 +59,7 @@ class Settings:
     max_depth: int = 64
     body_timeout_s: float = 30.0
     request_timeout_s: float = 600.0
+
+    def __post_init__(self) -> None:
+        for name, minimum in _AT_LEAST.items():
+            check_at_least(name, getattr(self, name), minimum)

@@ -1,15 +1,16 @@
-"""Refusals that only a server has, and every error as the response that the API's clients understand."""
+"""JSON responses, refusals that only a server has, and every error as the API's clients understand it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from starlette.responses import Response
 
+from nexttoken.chat.events import compact_json
 from nexttoken.exceptions import APIError, RateLimitError
-from nexttoken.server.json_response import json_response
 
-__all__ = ["RequestError", "RequestTimeoutError", "ShuttingDownError", "error_response"]
+__all__ = ["RequestError", "RequestTimeoutError", "ShuttingDownError", "error_response", "json_response"]
 
 
 class RequestError(APIError):
@@ -32,6 +33,11 @@ class ShuttingDownError(APIError):
     """503: the server stops before the answer is complete; another one, or a later one, may give it."""
 
     status_code = 503
+
+
+def json_response(body: Any, status_code: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A response with this body."""
+    return Response(compact_json(body), status_code, headers, "application/json")
 
 
 def error_response(error: APIError, headers: Mapping[str, str] | None = None) -> Response:
