@@ -11,6 +11,7 @@ import pytest
 from nexttoken.chat.later_fields import LATER_FIELDS
 from nexttoken.chat.request import parse_request
 from nexttoken.exceptions import BadRequestError, NotFoundError
+from nexttoken.runtimes.scripted import ScriptedRuntime
 
 HELLO = [{"role": "user", "content": "Hello!"}]
 OPTIONAL = (
@@ -256,3 +257,10 @@ def test_a_request_that_is_no_object(fields):
     with pytest.raises(BadRequestError, match="expected an object, but got") as caught:
         create(fields)
     assert (caught.value.param, caught.value.code) == (None, "invalid_type")
+
+
+def test_stop_strings_have_a_longest(ask, refusal):
+    longest = "x" * 4096
+    assert ask(ScriptedRuntime(["a" + longest + "b"]), stop=[longest], temperature=0).choices[0].message.content == "a"
+    error = refusal(stop=["a", longest + "x"])
+    assert (error.param, error.code) == ("stop[1]", "string_above_max_length")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -209,3 +210,12 @@ def test_biases_end_to_end() -> None:
     assert nexttoken.sample(LOGITS, temperature=0, logit_bias={0: -math.inf, "7": 1e-45}).token_ids.tolist() == [7] * 3
     per_row = [{1: 1.0}, None, {np.int64(2): np.float32(1)}]
     assert nexttoken.sample(LOGITS, temperature=0, logit_bias=per_row).token_ids.tolist() == [1, 0, 2]
+
+
+def test_limited_changes_nothing_but_the_limit() -> None:
+    params = SamplingParams(temperature=0.5, logit_bias={3: 1.0}, stop=["x"], min_tokens=2)
+    assert params.limited(5) == replace(params, max_tokens=5)
+    assert params.limited(5).limited(7).max_tokens == 5
+    assert params.max_tokens is None
+    with pytest.raises(ParameterError, match=r"min_tokens must be at most max_tokens \(1\), got 2"):
+        params.limited(1)
