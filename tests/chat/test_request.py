@@ -261,6 +261,7 @@ def test_a_request_that_is_no_object(fields):
 
 def test_stop_strings_have_a_longest(ask, refusal):
     longest = "x" * 4096
-    assert ask(ScriptedRuntime(["a" + longest + "b"]), stop=[longest], temperature=0).choices[0].message.content == "a"
+    runtime = ScriptedRuntime(["a" + longest + "b"], context_length=9000)
+    assert ask(runtime, stop=[longest], temperature=0).choices[0].message.content == "a"
     error = refusal(stop=["a", longest + "x"])
     assert (error.param, error.code) == ("stop[1]", "string_above_max_length")
