@@ -9,21 +9,21 @@ queue. For callers that cannot wait, such as an event loop, a thread does the st
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from nexttoken.exceptions import GenerationError, ParameterError, QueueFullError
+from nexttoken.in_flight import Event, Request, Row
 from nexttoken.ops import Status
 from nexttoken.params import SamplingParams
 from nexttoken.runtimes.base import Runtime
-from nexttoken.sampler import FinishReason, Sampler, StepResult
+from nexttoken.sampler import Sampler, StepResult
 
 __all__ = ["Engine", "Event", "Handle"]
 
@@ -38,73 +38,10 @@ _STATUS_TEXTS = {
 _OVERTAKEN = 64
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Event:
-    """One token of one choice.
-
-    Attributes
-    ----------
-    index : int
-        Which of the request's n choices.
-    token_id : int
-        The token drawn.
-    text : str
-        Text that is certain now; may be empty, because a stop string or a character may be half complete.
-    finish_reason : str or None
-        ``"stop"`` or ``"length"`` in the last event of a choice, else None.
-    logprob : float or None
-        Of the token, where the request asked for `logprobs`.
-    top_logprobs : tuple of (int, float)
-        The best tokens and their logprobs, best first, as many as the request asked for.
-    shown_bytes : int or None
-        With logprobs: how many of the bytes of the choice's tokens its text covers so far, see `RowInfo`.
-    """
-
-    index: int
-    token_id: int
-    text: str
-    finish_reason: FinishReason | None
-    logprob: float | None = None
-    top_logprobs: tuple[tuple[int, float], ...] = ()
-    shown_bytes: int | None = None
-
-
-@dataclasses.dataclass(slots=True)
-class _Row:
-    """One choice while it runs: its row in the sampler, its sequence in the runtime, the token to feed."""
-
-    request: _Request
-    index: int
-    sampler_row: int | None = None
-    sequence: int | None = None
-    token_id: int = -1
-
-
-class _Request:
-    """What the engine keeps of a request. It does not point to the handle, so that one can be dropped."""
-
-    def __init__(
-        self, prompt_token_ids: tuple[int, ...], params: SamplingParams, on_progress: Callable[[], None] | None
-    ) -> None:
-        self.prompt_token_ids = prompt_token_ids
-        self.params = params
-        self.on_progress = on_progress
-        self.overtaken = 0
-        self.seed: int | None = params.seed
-        self.events: deque[Event] = deque()
-        self.unfinished = params.n
-        self.error: GenerationError | None = None
-        self.cancelled = False
-
-    @property
-    def over(self) -> bool:
-        return self.unfinished == 0 or self.error is not None or self.cancelled
-
-
 class Handle(Iterator[Event]):
     """A request's events, in the order they happened. Closing or dropping it ends the work on the request."""
 
-    def __init__(self, engine: Engine, request: _Request) -> None:
+    def __init__(self, engine: Engine, request: Request) -> None:
         self._engine = engine
         self._request = request
 
@@ -186,9 +123,9 @@ class Engine:
             eos_token_ids=tuple(runtime.eos_token_ids),
             strip_leading_space=strip_leading_space,
         )
-        self._waiting: deque[_Request] = deque()
-        self._rows: list[_Row] = []
-        self._cancelled: deque[_Request] = deque()
+        self._waiting: deque[Request] = deque()
+        self._rows: list[Row] = []
+        self._cancelled: deque[Request] = deque()
         # Held by whoever does a step, and only ever taken without blocking: a handle may be dropped by the
         # garbage collector in the middle of a step, on the thread that does it.
         self._driving = threading.Lock()
@@ -239,7 +176,7 @@ class Engine:
         if params.n > self.max_rows:
             raise ParameterError(f"n must be at most max_rows, {self.max_rows}, got {params.n}")
         room = context - len(prompt)
-        request = _Request(prompt, params.limited(room), on_progress)
+        request = Request(prompt, params.limited(room), on_progress)
         handle = Handle(self, request)
         self._waiting.append(request)
         if on_progress is not None:
@@ -300,7 +237,7 @@ class Engine:
         # Those that were cancelled leave with the step in progress, which may take long.
         return sum(not request.cancelled for request in self._waiting.copy())
 
-    def _wait(self, request: _Request) -> None:
+    def _wait(self, request: Request) -> None:
         """Return when `request` has an event or is over, doing the steps that nobody else does."""
         while not (request.events or request.over):
             if self.step():
@@ -368,14 +305,15 @@ class Engine:
             if not rows:
                 continue
             with self._failing({row.request for row in rows}):
-                sequences = [row.sequence for row in rows if row.sequence is not None]
+                # All of them have joined: they have a sequence.
+                sequences = [cast(int, row.sequence) for row in rows]
                 logits = self.runtime.decode(sequences, [row.token_id for row in rows])
                 self._publish(rows, self._draw(rows, logits))
 
-    def _next_waiting(self) -> _Request | None:
+    def _next_waiting(self) -> Request | None:
         """Take the first waiting request that there is room for."""
         room = self.max_rows - len(self._rows)
-        passed: list[_Request] = []
+        passed: list[Request] = []
         for request in self._waiting.copy():  # one step of the interpreter's: others append meanwhile
             if request.params.n <= room or not self._rows:
                 for other in passed:
@@ -387,8 +325,8 @@ class Engine:
             passed.append(request)
         return None
 
-    def _admit(self, request: _Request) -> None:
-        first = _Row(request, 0)
+    def _admit(self, request: Request) -> None:
+        first = Row(request, 0)
         # Listed before it holds anything: whatever fails from here on, dropping the row gives back what it
         # got.
         self._rows.append(first)
@@ -400,7 +338,7 @@ class Engine:
             if request.params.n > 1:
                 # Sequence indices 1 .. n-1 of the first row's seed: choice 0 does not depend on n.
                 copies = self._sampler.fork(first.sampler_row, request.params.n - 1)
-                rows += [_Row(request, index, copy) for index, copy in enumerate(copies, 1)]
+                rows += [Row(request, index, copy) for index, copy in enumerate(copies, 1)]
                 self._rows += rows[1:]
             result = self._draw(rows, logits, logits_rows=[0] * len(rows))
             for row, finish_reason in zip(rows[1:], result.finish_reason[1:], strict=True):
@@ -408,14 +346,14 @@ class Engine:
                     row.sequence = self.runtime.fork(first.sequence)
             self._publish(rows, result)
 
-    def _draw(self, rows: list[_Row], logits: Any, logits_rows: list[int] | None = None) -> StepResult:
+    def _draw(self, rows: list[Row], logits: Any, logits_rows: list[int] | None = None) -> StepResult:
         return self._sampler.step(
             logits,
-            rows=[row.sampler_row for row in rows if row.sampler_row is not None],
+            rows=[cast(int, row.sampler_row) for row in rows],
             logits_rows=logits_rows,
         )
 
-    def _publish(self, rows: list[_Row], result: StepResult) -> None:
+    def _publish(self, rows: list[Row], result: StepResult) -> None:
         """Hand out a step's tokens, after freeing the rows that ended: who sees the end may count on that."""
         for bad in np.flatnonzero(result.status):
             row, status = rows[bad], Status(result.status[bad])
@@ -423,24 +361,18 @@ class Engine:
                 self._fail(row.request, f"choice {row.index} cannot go on: {_STATUS_TEXTS.get(status, status.name)}")
         good = [(place, row) for place, row in enumerate(rows) if row.request.error is None]
         shown = {
-            place: self._sampler.info(row.sampler_row).shown_bytes
+            place: self._sampler.info(cast(int, row.sampler_row)).shown_bytes
             for place, row in good
-            if row.request.params.logprobs is not None and row.sampler_row is not None
+            if row.request.params.logprobs is not None
         }
         self._leave([row for place, row in good if result.finish_reason[place] is not None])
         for place, row in good:
-            row.token_id = int(result.token_ids[place])
-            finish_reason = result.finish_reason[place]
-            text = result.text[place] if result.text else ""
-            logprobs = _logprobs(result, place, row.request.params.logprobs)
-            row.request.events.append(Event(row.index, row.token_id, text, finish_reason, *logprobs, shown.get(place)))
-            if finish_reason is not None:
-                row.request.unfinished -= 1
+            row.take(result, place, shown.get(place))
         for request in {row.request: None for _, row in good}:
-            _tell(request)
+            request.tell()
 
     @contextlib.contextmanager
-    def _failing(self, requests: set[_Request]) -> Iterator[None]:
+    def _failing(self, requests: set[Request]) -> Iterator[None]:
         """End `requests` with an error if the body raises: nobody can tell how far the runtime got."""
         try:
             yield
@@ -450,12 +382,12 @@ class Engine:
             if not isinstance(error, Exception):  # Ctrl-C goes on to whoever drives
                 raise
 
-    def _fail(self, request: _Request, message: str, cause: BaseException | None = None) -> None:
+    def _fail(self, request: Request, message: str, cause: BaseException | None = None) -> None:
         failure = GenerationError(message)
         failure.__cause__ = cause
         self._leave([row for row in self._rows if row.request is request])
         request.error = failure
-        _tell(request)
+        request.tell()
 
     def _drop_cancelled(self) -> None:
         while self._cancelled:
@@ -464,7 +396,7 @@ class Engine:
                 self._waiting.remove(request)
             self._leave([row for row in self._rows if row.request is request])
 
-    def _leave(self, rows: list[_Row]) -> None:
+    def _leave(self, rows: list[Row]) -> None:
         gone = {id(row) for row in rows}
         self._rows = [row for row in self._rows if id(row) not in gone]
         for row in rows:
@@ -475,19 +407,3 @@ class Engine:
                     self.runtime.free(row.sequence)
                 except Exception as error:  # the answer is whole, so its caller must not suffer for this
                     warnings.warn(f"the runtime could not free a sequence: {error!r}", RuntimeWarning, stacklevel=2)
-
-
-def _tell(request: _Request) -> None:
-    if request.on_progress is not None:
-        try:
-            request.on_progress()
-        except Exception:  # its own fault, and nobody else's
-            _log.exception("on_progress failed")
-
-
-def _logprobs(result: StepResult, place: int, count: int | None) -> tuple[float | None, tuple[tuple[int, float], ...]]:
-    """An event's `logprob` and `top_logprobs`; the arrays are as wide as the row that asked for most."""
-    if count is None or result.logprobs is None:
-        return None, ()
-    pairs = zip(result.top_token_ids[place, :count], result.top_logprobs[place, :count], strict=True)
-    return float(result.logprobs[place]), tuple((int(token), float(value)) for token, value in pairs if token >= 0)
