@@ -223,6 +223,7 @@ class Live:
 
     def __init__(self, port):
         self.port = port
+        self._connections = []
 
     def connect(self, receive_buffer=None):
         """A new connection; one with a small buffer stops its peer soon when it does not read."""
@@ -231,7 +232,18 @@ class Live:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         connection.settimeout(LONG_S)
         connection.connect(("127.0.0.1", self.port))
+        self._connections.append(connection)
         return connection
+
+    @contextlib.contextmanager
+    def closed_on_failure(self):
+        """What a test that fails leaves open is no other test's trouble."""
+        try:
+            yield
+        except BaseException:
+            for connection in self._connections:
+                connection.close()
+            raise
 
     def post(self, body, **settings):
         """Send a request, and leave its answer to be read."""
@@ -309,8 +321,9 @@ def live(models, settings=None, keep_alive_s=5.0):
     assert server.started
     try:
         found = Live(server.servers[0].sockets[0].getsockname()[1])
-        found.connections = lambda: len(server.server_state.connections)
-        yield found
+        found.connections = lambda: list(server.server_state.connections)
+        with found.closed_on_failure():
+            yield found
     finally:
         server.should_exit = True
         thread.join(LONG_S)
@@ -346,7 +359,9 @@ def process(*arguments):
         line = running.stdout.readline()
         found = re.search(r"http://127\.0\.0\.1:(\d+)/v1", line)
         assert found, line + running.stderr.read()
-        yield Process(running, int(found[1]))
+        serving = Process(running, int(found[1]))
+        with serving.closed_on_failure():
+            yield serving
     finally:
         if running.poll() is None:
             running.send_signal(signal.SIGKILL)

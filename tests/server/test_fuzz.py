@@ -22,8 +22,8 @@ from server.abuse_server import HELLO, LONG_S, Exchange, body_of, events_in, htt
 FAST, SLOW = 1500, 20_000
 """How many requests each tier sends in this process, all strategies together."""
 
-EXAMPLE_S = 20.0
-"""None takes a hundredth of this; a busy machine has pauses."""
+EXAMPLE_CPU_S = 2.0
+"""Of this process, whatever else the machine does; none takes a tenth of this."""
 
 # The names of the API's own document, old and new, whether or not they are supported here.
 FIELDS = """model messages temperature top_p n stream stop max_tokens presence_penalty frequency_penalty logit_bias user
@@ -211,9 +211,9 @@ def app(runtime):
 
 def check(loop, app, exchange):
     """Send it; the answer is 200 and whole, or a 4xx with the API's error object."""
-    begin = time.monotonic()
+    begin = time.process_time()
     loop.run_until_complete(asyncio.wait_for(exchange.run(), LONG_S))
-    assert time.monotonic() - begin < EXAMPLE_S
+    assert time.process_time() - begin < EXAMPLE_CPU_S
     assert exchange.complete
     assert exchange.headers["x-request-id"].startswith("req_")
     if exchange.status == 200:
@@ -432,7 +432,7 @@ def test_broken_http_over_a_socket(runtime):
         return int(answer[9:12] or 0)
 
     with live({"m": runtime}, Settings(body_timeout_s=0.5), keep_alive_s=0.1) as server:
-        with ThreadPoolExecutor(8) as pool:
+        with ThreadPoolExecutor(32) as pool:
             seen = set(pool.map(send, broken_requests(300)))
         assert {0, 200, 400, 404, 408, 415} <= seen
         assert server.ask(body_of())[0] == 200

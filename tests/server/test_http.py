@@ -408,6 +408,7 @@ def test_a_queue_that_is_full(stream):
     end = time.monotonic() + 60
     while http.metrics()['nexttoken_waiting_requests{model="scripted"}'] < 2:
         assert time.monotonic() < end
+        time.sleep(0.01)
     response = http.chat(stream=stream)
     runtime.go.set()
     error = _error(response, 429)

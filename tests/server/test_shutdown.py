@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import threading
@@ -50,6 +51,12 @@ def is_free(port):
     return True
 
 
+def prompt_tokens(server):
+    """Of the requests that have begun."""
+    found = re.search(rb"^nexttoken_prompt_tokens_total ([\d.]+)$", server.get("/metrics")[2], re.M)
+    return float(found[1])
+
+
 def errors_of(server):
     return server.process.stderr.read()
 
@@ -58,11 +65,12 @@ def errors_of(server):
 def test_answers_that_have_begun_are_finished(number):
     with process(SLOW_SERVER, "50") as server:
         streams = [server.post(body_of(stream=True, max_tokens=150, n=n)) for n in (1, 3)]
-        plain = server.post(body_of(max_tokens=150))
         for connection in streams:
             assert connection.recv(1, socket.MSG_PEEK)
+        before = prompt_tokens(server)
+        plain = server.post(body_of(max_tokens=150))
         idle = server.connect()
-        until(lambda: b"nexttoken_prompt_tokens_total 0.0" not in server.get("/metrics")[2])
+        until(lambda: prompt_tokens(server) > before, "the begin of the last")
         server.signal(number)
         until(lambda: refused(server.port), "the end of listening")
         for connection, n in zip(streams, (1, 3), strict=True):
@@ -87,8 +95,10 @@ def test_answers_that_take_too_long_are_cut(number):
     """They are told; with SIGINT the program goes on long enough to say what was left."""
     with process(SLOW_SERVER, "1") as server:
         stream = server.post(body_of(stream=True, max_tokens=10**5, n=2))
-        plain = server.post(body_of(max_tokens=10**5))
         assert stream.recv(1, socket.MSG_PEEK)
+        before = prompt_tokens(server)
+        plain = server.post(body_of(max_tokens=10**5))
+        until(lambda: prompt_tokens(server) > before, "the begin of the last")
         begin = time.monotonic()
         server.signal(number)
         status, _, answer = read_answer(stream)
