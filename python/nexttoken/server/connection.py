@@ -45,6 +45,8 @@ class _Connection(H11Protocol):
         self._headers.start(self.headers_timeout_s, self.transport.abort)
 
     def data_received(self, data: bytes) -> None:
+        if not self.flow.write_paused:
+            self._stall.stop()  # it has read what it was sent, or would not ask again
         super().data_received(data)
         if self.cycle is None or self.cycle.response_complete:
             # Between two requests, uvicorn gives up those that say nothing.
@@ -67,6 +69,12 @@ class _Connection(H11Protocol):
         for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.get_write_buffer_size() > 0:
+            # Too little for uvicorn to pause, but closing waits until it has been read.
+            self._stall.start(self.stall_timeout_s, self.transport.abort)
 
     def pause_writing(self) -> None:
         super().pause_writing()
