@@ -110,9 +110,10 @@ class Cache:
 
     def extend(self, sequences: Sequence[Held]) -> None:
         """Make room for one more token of each, which each layer then writes."""
+        due = [held for held in sequences if held.length + held.ahead >= held.room.capacity]
         # From the last to the first: of neighbours that leave together, none is copied to the slot of another.
-        for i in reversed(in_order(sequences)):
-            held = sequences[i]
+        for i in reversed(in_order(due)):
+            held = due[i]
             former, room = held.room, self._room(held.length + 1 + held.ahead)
             if room is not former:
                 slot = room.take(held.data)
