@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import mmap
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,9 @@ import numpy.typing as npt
 import pytest
 
 import nexttoken
+from nexttoken.runtimes import llama_cache
+from nexttoken.runtimes.llama_cache import Cache, Held, Room
+from nexttoken.runtimes.llama_weights import Shape
 from nexttoken.runtimes.matrix import TOGETHER, Matrix
 from nexttoken.runtimes.numpy_llama import NumpyLlama
 
@@ -76,7 +81,10 @@ def replayed(runtime: NumpyLlama, prompt_ids: list[int], steps: list[int]) -> Ro
     return logits
 
 
-def test_rows_join_fork_pause_and_leave_without_a_trace(write_model: WriteModel) -> None:
+def test_rows_join_fork_pause_and_leave_without_a_trace(
+    write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llama_cache, "_BLOCK", 2**16)  # four slots of 64 tokens, two of 128
     directory, _, _ = write_model()
     runtime, other = NumpyLlama(directory), NumpyLlama(directory)
     rng = np.random.default_rng(5)
@@ -132,35 +140,128 @@ def test_bits_are_the_same_while_others_multiply(tiny_chat: NumpyLlama, alone: l
 # The cache --------------------------------------------------------------------------------------------------
 
 
-def held_bytes(runtime: NumpyLlama) -> int:
-    return sum(room.data.nbytes for room in runtime._cache._rooms.values())
+SHAPE = Shape(
+    layers=2,
+    hidden=32,
+    intermediate=8,
+    heads=4,
+    kv_heads=2,
+    head_size=8,
+    vocab=8,
+    context=600,
+    rope_theta=1e4,
+    rms_norm_eps=1e-5,
+    tied=True,
+)
 
 
-def test_memory_grows_with_use_and_shrinks_again(write_model: WriteModel) -> None:
-    runtime = NumpyLlama(write_model()[0])
-    assert held_bytes(runtime) == 0
-    sequences = [runtime.prefill([1] * 60)[0]]
-    one = held_bytes(runtime)
-    sequences += [runtime.prefill([1] * 60)[0] for _ in range(40)]
-    assert held_bytes(runtime) <= 2 * len(sequences) * one
-    for sequence in sequences[1:]:
-        runtime.free(sequence)
-    assert held_bytes(runtime) <= 3 * one
-    runtime.free(sequences[0])
-    assert held_bytes(runtime) <= one
+def numbers(length: int, fill: float = 1) -> Rows:
+    return np.full((SHAPE.layers, 2, SHAPE.kv_heads, length, SHAPE.head_size), fill, np.float32)
+
+
+def rooms(cache: Cache) -> dict[int, tuple[int, int]]:
+    """How many sequences and blocks there are, by capacity."""
+    return {capacity: (len(room.sequences), len(room.blocks)) for capacity, room in cache._rooms.items()}
+
+
+def resident_bytes() -> int:
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        pytest.skip("only Linux tells what is resident")
+    return int(statm.read_text().split()[1]) * mmap.PAGESIZE
+
+
+def test_blocks_follow_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llama_cache, "_BLOCK", 2**16)  # four slots of 64 tokens
+    cache = Cache(SHAPE)
+    sequences = [cache.add(numbers(30, i)) for i in range(9)]
+    assert rooms(cache) == {64: (9, 3)}
+    for left in (0, 1, 3, 4, 6):  # whoever leaves, the others fill whole blocks
+        cache.remove(sequences[left])
+    assert rooms(cache) == {64: (4, 1)}
+    for i in (2, 5, 7, 8):
+        assert np.array_equal(sequences[i].data, numbers(30, i))
+        cache.remove(sequences[i])
+    assert rooms(cache) == {64: (0, 0)}
+
+
+def test_nobody_is_copied_when_others_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llama_cache, "_BLOCK", 2**16)
+    cache = Cache(SHAPE)
+    first = cache.add(numbers(30))
+    data = first.data
+    for _ in range(20):
+        cache.add(numbers(30))
+    assert np.shares_memory(data, first.data)
+
+
+def test_one_sequence_holds_its_slot_and_not_the_block() -> None:
+    before = resident_bytes()
+    cache = Cache(SHAPE)
+    held = cache.add(numbers(480))
+    assert cache._rooms[512].blocks[0].nbytes > 2**25
+    assert resident_bytes() < before + 2**24  # large pages among them
+    for _ in range(300):
+        cache.add(numbers(480))
+    assert resident_bytes() > before + 2**25
+    for other in list(held.room.sequences):
+        cache.remove(other)
+    assert resident_bytes() < before + 2**24
+
+
+def test_sequences_that_grow_side_by_side_move_a_few_at_a_time() -> None:
+    cache = Cache(SHAPE)
+    sequences = [cache.add(numbers(30, i)) for i in range(64)]
+    moved = []
+    for length in range(31, 66):
+        before = len(cache._rooms[64].sequences)
+        cache.extend(sequences)
+        moved.append(before - len(cache._rooms[64].sequences))
+        assert {held.span for held in sequences} == {64 if length <= 64 else 128}
+    assert (max(moved), sum(moved)) == (4, 64)
+    for i, held in enumerate(sequences):
+        assert np.array_equal(held.data[..., :30, :], numbers(30, i))
+        assert not held.data[..., 30:, :].any()
+
+
+def test_of_neighbours_that_leave_together_none_is_copied_to_the_slot_of_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lasts = []
+    leave = Room.leave
+
+    def spied(room: Room, held: Held) -> None:
+        lasts.append(held is room.sequences[-1])
+        leave(room, held)
+
+    monkeypatch.setattr(Room, "leave", spied)
+    cache = Cache(SHAPE)
+    cache._aheads = itertools.repeat(0)
+    sequences = [cache.add(numbers(length)) for length in (30, *[64] * 4, 90, *[128] * 4)]
+    cache.extend(sequences[::2] + sequences[1::2])
+    assert rooms(cache) == {64: (1, 1), 128: (5, 1), 256: (4, 1)}
+    assert lasts == [True] * 8
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
-def test_what_a_sequence_leaves_behind_harms_nobody(write_model: WriteModel, poison: float) -> None:
+@pytest.mark.parametrize("left", [(3,), (2, 3), (0,), (1, 0)])
+def test_what_a_sequence_leaves_behind_harms_nobody(
+    write_model: WriteModel, poison: float, left: tuple[int, ...]
+) -> None:
     directory, _, _ = write_model()
     runtime = NumpyLlama(directory)
-    sequences = [runtime.prefill([1, 2, 3])[0] for _ in range(4)]
-    for room in runtime._cache._rooms.values():
-        room.data[:, 2:] = poison
-    for sequence in sequences[2:]:
-        runtime.free(sequence)
-    later = runtime.prefill([4, 5])[0]
-    assert np.array_equal(runtime.decode([later], [6])[0], replayed(NumpyLlama(directory), [4, 5], [6]))
+    prompts = [[1] * 9, [2] * 9, [3] * 5, [4] * 5]  # the first leave more than who takes their slot has
+    sequences = [runtime.prefill(ids)[0] for ids in prompts]
+    for i in left:
+        runtime._sequences[sequences[i]].data[...] = poison
+    for i in left:
+        runtime.free(sequences[i])
+    said = {sequences[i]: prompts[i] for i in range(4) if i not in left}
+    said |= {runtime.prefill([4])[0]: [4] for _ in left}
+    logits = runtime.decode(list(said), [6] * len(said))
+    other = NumpyLlama(directory)
+    for row, ids in zip(logits, said.values(), strict=True):
+        assert np.array_equal(row, replayed(other, ids, [6]))
 
 
 # Matrices ---------------------------------------------------------------------------------------------------

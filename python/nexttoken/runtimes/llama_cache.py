@@ -1,11 +1,13 @@
 """Keys and values of many sequences, and the attention that reads them.
 
-A sequence's step is computed over the capacity of its room: its own length, rounded up to a power of two. So its
-arithmetic depends on nothing else, and sequences that lie side by side in a room are served by one call.
+A sequence's step is computed over its own length, rounded up to a power of two. So its arithmetic depends on nothing
+else, and sequences that lie side by side and round to the same are served by one call.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,53 +18,78 @@ from nexttoken.runtimes.matrix import TOGETHER, Floats, most_on_one_thread
 
 _LEAST_CAPACITY = 64
 
+# Bytes that a room takes at once. The system gives them when they are first written, so one sequence holds no more
+# than its slot. It gets them back when the block is dropped: glibc maps what is larger than 32 MiB by itself.
+_BLOCK = 2**26
+
+# Sequences that grow side by side move to a larger room over so many steps: no step waits for all of them. Those that
+# have moved and still span less than their neighbours cost a call of their own, so not over more.
+_STEPS_TO_MOVE = 16
+
 
 @dataclass(eq=False)
 class Held:
-    """Where the keys and values of a sequence of `length` tokens are."""
+    """Where the keys and values of a sequence of `length` tokens are: in a room for `ahead` more."""
 
     room: Room
     slot: int
     length: int
+    ahead: int
 
     @property
     def data(self) -> Floats:
         """Keys and values [layers, 2, kv_heads, length, head_size]."""
-        view: Floats = self.room.data[:, self.slot, ..., : self.length, :]
+        view: Floats = self.room.at(self.slot)[..., : self.length, :]
         return view
+
+    @property
+    def span(self) -> int:
+        """How many tokens a step computes over. Those after `length` weigh nothing."""
+        return _capacity(self.room.shape, self.length)
 
 
 class Room:
-    """Sequences of up to `capacity` tokens, in slots from 0 on and without gaps."""
+    """Sequences of up to `capacity` tokens, in slots from 0 on and without gaps.
+
+    The slots lie in blocks of a fixed size, so nobody is copied when others come. What no sequence here wrote is zero:
+    tokens to come weigh 0 in a step, which an infinity would make NaN.
+    """
 
     def __init__(self, shape: Shape, capacity: int) -> None:
+        self.shape = shape
         self.capacity = capacity
         self.sequences: list[Held] = []  # by slot
-        self.data: Floats = np.zeros((shape.layers, 0, 2, shape.kv_heads, capacity, shape.head_size), np.float32)
+        self.blocks: list[Floats] = []
+        self._slot_shape = (shape.layers, 2, shape.kv_heads, capacity, shape.head_size)
+        self.block_slots = max(1, _BLOCK // (4 * math.prod(self._slot_shape)))
+
+    def at(self, slot: int) -> Floats:
+        """A slot [layers, 2, kv_heads, capacity, head_size]."""
+        block, index = divmod(slot, self.block_slots)
+        view: Floats = self.blocks[block][index]
+        return view
 
     def take(self, data: Floats) -> int:
-        """A slot that holds `data`, as `Held.data` gives it, and zeros after it."""
-        layers, slots, *rest = self.data.shape
-        slot, length = len(self.sequences), data.shape[-2]
-        if slot == slots:
-            grown = np.zeros((layers, max(1, 2 * slots), *rest), np.float32)
-            grown[:, :slots] = self.data
-            self.data = grown
-        self.data[:, slot, ..., :length, :] = data
-        # Tokens to come weigh 0 in a step, which an infinity left by the slot's former sequence would make NaN.
-        self.data[:, slot, ..., length:, :] = 0
+        """The next slot, which then holds `data`, as `Held.data` gives it."""
+        slot = len(self.sequences)
+        if slot == len(self.blocks) * self.block_slots:
+            self.blocks.append(np.zeros((self.block_slots, *self._slot_shape), np.float32))
+        self.at(slot)[..., : data.shape[-2], :] = data
         return slot
 
-    def leave(self, slot: int) -> None:
-        """Free a slot. The last sequence moves there, as gaps would cost calls."""
+    def leave(self, held: Held) -> None:
+        """Free the slot of a sequence. The last sequence moves there, as gaps would cost calls."""
         last = self.sequences.pop()
-        if last.slot != slot:
-            self.data[:, slot] = self.data[:, last.slot]
-            self.sequences[slot] = last
-            last.slot = slot
-        slots = self.data.shape[1]
-        if len(self.sequences) <= slots // 4:
-            self.data = self.data[:, : slots // 2].copy()
+        left = self.at(last.slot)
+        if last is not held:
+            written = max(last.length, held.length)
+            self.at(held.slot)[..., :written, :] = left[..., :written, :]
+            self.sequences[held.slot] = last
+        if last.slot % self.block_slots == 0:
+            self.blocks.pop()
+        else:
+            left[..., : last.length, :] = 0
+        last.slot = held.slot
 
 
 class Cache:
@@ -71,32 +98,40 @@ class Cache:
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
         self._rooms: dict[int, Room] = {}
+        self._aheads: Iterator[int] = itertools.cycle(range(_STEPS_TO_MOVE))
 
     def add(self, data: Floats) -> Held:
         """A new sequence with these keys and values [layers, 2, kv_heads, length, head_size]."""
-        length = data.shape[-2]
-        room = self._room(length)
-        held = Held(room, room.take(data), length)
+        length, ahead = data.shape[-2], next(self._aheads)
+        room = self._room(length + ahead)
+        held = Held(room, room.take(data), length, ahead)
         room.sequences.append(held)
         return held
 
-    def extend(self, held: Held) -> None:
-        """Make room for one more token, which each layer then writes."""
-        if held.length == held.room.capacity:
-            room, former = self._room(held.length + 1), held.room
-            slot = room.take(held.data)
-            former.leave(held.slot)
-            held.room, held.slot = room, slot
-            room.sequences.append(held)
-        held.length += 1
+    def extend(self, sequences: Sequence[Held]) -> None:
+        """Make room for one more token of each, which each layer then writes."""
+        due = [held for held in sequences if held.length + held.ahead >= held.room.capacity]
+        # From the last to the first: of neighbours that leave together, none is copied to the slot of another.
+        for i in reversed(in_order(due)):
+            held = due[i]
+            former, room = held.room, self._room(held.length + 1 + held.ahead)
+            if room is not former:
+                slot = room.take(held.data)
+                former.leave(held)
+                held.room, held.slot = room, slot
+                room.sequences.append(held)
+        for held in sequences:
+            held.length += 1
 
     def remove(self, held: Held) -> None:
         """Forget a sequence."""
-        held.room.leave(held.slot)
+        held.room.leave(held)
 
     def _room(self, length: int) -> Room:
-        capacity = min(max(_LEAST_CAPACITY, 1 << (length - 1).bit_length()), self._shape.context)
-        return self._rooms.setdefault(capacity, Room(self._shape, capacity))
+        capacity = _capacity(self._shape, length)
+        if capacity not in self._rooms:
+            self._rooms[capacity] = Room(self._shape, capacity)
+        return self._rooms[capacity]
 
 
 class StepAttention:
@@ -107,10 +142,10 @@ class StepAttention:
 
     def __init__(self, sequences: Sequence[Held]) -> None:
         self._runs = []
-        for rows, room, slots in _runs(sequences):
+        for rows, data in _runs(sequences):
             newest = np.array([held.length - 1 for held in sequences[rows]])
-            future = np.where(np.arange(room.capacity) > newest[:, None], np.float32(-np.inf), np.float32(0))
-            self._runs.append((rows, room.data[:, slots], np.arange(len(newest)), newest, future[:, None, None]))
+            future = np.where(np.arange(data.shape[-2]) > newest[:, None], np.float32(-np.inf), np.float32(0))
+            self._runs.append((rows, data, np.arange(len(newest)), newest, future[:, None, None]))
 
     def __call__(self, layer: int, queries: Floats, keys_values: Floats) -> Floats:
         """Queries [rows, heads, head_size], the new keys and values [rows, 2, kv_heads, head_size]; like queries."""
@@ -120,8 +155,8 @@ class StepAttention:
         grouped = queries.reshape(rows, kv_heads, heads // kv_heads, 1, head_size)
         attended = np.empty_like(grouped)
         for run, data, each, newest, future in self._runs:
-            data[layer][each, :, :, newest] = keys_values[run]
-            keys, values = data[layer][:, :, :, None].swapaxes(0, 1)
+            data[:, layer][each, :, :, newest] = keys_values[run]
+            keys, values = data[:, layer, :, :, None].swapaxes(0, 1)
             weights = (grouped[run] @ keys.swapaxes(-1, -2))[..., 0, :]
             sums = _exponentials(weights, future)
             np.divide(weights[..., None, :] @ values, sums[..., None], out=attended[run])
@@ -166,17 +201,21 @@ def in_order(sequences: Sequence[Held]) -> list[int]:
     return sorted(range(len(sequences)), key=lambda i: (sequences[i].room.capacity, sequences[i].slot))
 
 
-def _runs(sequences: Sequence[Held]) -> Iterator[tuple[slice, Room, slice]]:
-    """Stretches of sequences that are neighbours in one room: their rows, their room, their slots."""
-    start = 0
-    for stop in range(1, len(sequences) + 1):
-        first, last = sequences[start], sequences[stop - 1]
-        if stop < len(sequences):
-            following = sequences[stop]
-            if following.room is last.room and following.slot == last.slot + 1:
-                continue
-        yield slice(start, stop), first.room, slice(first.slot, last.slot + 1)
-        start = stop
+def _runs(sequences: Sequence[Held]) -> Iterator[tuple[slice, Floats]]:
+    """Neighbours in one block that span the same: their rows, and what they hold up to that span."""
+
+    def run(row: int) -> tuple[int, ...]:
+        held = sequences[row]
+        return held.room.capacity, held.slot // held.room.block_slots, held.slot - row, held.span
+
+    for (_, block, _, span), group in itertools.groupby(range(len(sequences)), run):
+        rows = list(group)
+        room, slot = sequences[rows[0]].room, sequences[rows[0]].slot % sequences[rows[0]].room.block_slots
+        yield slice(rows[0], rows[-1] + 1), room.blocks[block][slot : slot + len(rows), ..., :span, :]
+
+
+def _capacity(shape: Shape, length: int) -> int:
+    return min(max(_LEAST_CAPACITY, 1 << (length - 1).bit_length()), shape.context)
 
 
 def _exponentials(weights: Floats, future: Floats) -> Floats:

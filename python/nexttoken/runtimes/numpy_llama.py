@@ -161,8 +161,7 @@ class NumpyLlama:
         for sequence, held in zip(sequences, helds, strict=True):
             if held.length == self.context_length:
                 raise ParameterError(f"sequence {sequence} fills the context of {held.length} tokens")
-        for held in helds:
-            self._cache.extend(held)
+        self._cache.extend(helds)
         order = in_order(helds)
         ordered = [helds[i] for i in order]
         positions = np.array([held.length - 1 for held in ordered])
