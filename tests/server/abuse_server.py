@@ -348,13 +348,18 @@ class Process(Live):
 @contextlib.contextmanager
 def process(*arguments):
     """Run a Python program that serves, and says where as ``nexttoken serve`` does."""
-    running = subprocess.Popen(
-        [sys.executable, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "NEXTTOKEN_API_KEY": "", "PYTHONPATH": str(Path(__file__).parents[1])},
-    )
+    # Shells start what runs in the background with SIGINT ignored, and so would this process start its own.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        running = subprocess.Popen(
+            [sys.executable, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "NEXTTOKEN_API_KEY": "", "PYTHONPATH": str(Path(__file__).parents[1])},
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
     try:
         line = running.stdout.readline()
         found = re.search(r"http://127\.0\.0\.1:(\d+)/v1", line)
