@@ -430,7 +430,9 @@ def test_an_answer_that_takes_too_long():
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_model_that_fails_at_once(stream, http, runtime, caplog):
     runtime.prefill = lambda token_ids: 1 / 0
-    message = _error(http.chat(stream=stream), 500)["message"]
+    response = http.chat(stream=stream)
+    message = _error(response, 500)["message"]
+    assert response.headers["x-request-id"] in caplog.text
     assert message.startswith("The model failed")
     assert "division" not in message  # what a runtime says may tell of this machine
     assert "division by zero" in caplog.text

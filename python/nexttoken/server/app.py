@@ -110,7 +110,7 @@ def _http_error(request: Request, error: Exception) -> Response:
 def _fault(request: Request, error: Exception) -> Response:
     # The server's log has the traceback; the answer has none. It does not pass the middleware any more.
     response = error_response(InternalServerError("The server had an error while processing your request."))
-    response.headers["x-request-id"] = _request_id()
+    response.headers["x-request-id"] = request.state.request_id
     return response
 
 
@@ -149,19 +149,18 @@ def _hashed(key: bytes) -> bytes:
 
 
 class _RequestIds:
-    """Gives every response an ``x-request-id``, which the official clients show."""
+    """Gives every response an ``x-request-id``, which the official clients show and the log names."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = f"req_{uuid.uuid4().hex}"
+        scope.setdefault("state", {})["request_id"] = request_id
+
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(raw=message["headers"])["x-request-id"] = _request_id()
+                MutableHeaders(raw=message["headers"])["x-request-id"] = request_id
             await send(message)
 
         await self._app(scope, receive, send_with_id if scope["type"] == "http" else send)
-
-
-def _request_id() -> str:
-    return f"req_{uuid.uuid4().hex}"

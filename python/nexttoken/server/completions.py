@@ -71,7 +71,7 @@ class ChatCompletions:
             # Nobody but a server that stops ends this task; with the answer it is over, so nothing goes on upwards.
             await answer.fail(ShuttingDownError("The server is shutting down."))
         except Exception as error:
-            await answer.fail(_as_api_error(error))
+            await answer.fail(_as_api_error(error, scope["state"]["request_id"]))
         finally:
             noted.end(answer.outcome)
 
@@ -146,12 +146,12 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-def _as_api_error(error: Exception) -> APIError:
+def _as_api_error(error: Exception, request_id: str) -> APIError:
     if not isinstance(error, APIError):
-        _log.error("a request failed", exc_info=error)
+        _log.error("%s failed", request_id, exc_info=error)
         return InternalServerError(_SORRY)
     if error.status_code >= 500:
-        _log.error("%s", error.message, exc_info=error.__cause__)
+        _log.error("%s: %s", request_id, error.message, exc_info=error.__cause__)
     if isinstance(error, InternalServerError) and error.__cause__ is not None and error.__cause__.__cause__ is not None:
         # What a model's runtime raised may tell of paths and arguments: the log has it, the client need not.
         return InternalServerError("The model failed and could not finish this answer. Sorry about that!")
