@@ -531,3 +531,13 @@ def test_two_servers_of_one_runtime_count_for_themselves(runtime):
     assert one.chat(model="a").status_code == 200
     assert one.metrics()['nexttoken_requests_total{status="200"}'] == 1
     assert 'nexttoken_requests_total{status="200"}' not in other.metrics()
+
+
+@pytest.mark.parametrize("name", ['"choices":[]', '{"choices":[]}', "\u2028é\\"])
+def test_an_answer_that_looks_like_its_own_frame(name):
+    """A plain body is written choice by choice into a frame."""
+    http = Http({name: ScriptedRuntime([name])})
+    body = http.chat(model=name, n=3, temperature=0).json()
+    assert body["model"] == name
+    assert [choice["message"]["content"] for choice in body["choices"]] == [name] * 3
+    assert list(body) == ["id", "object", "created", "model", "choices", "usage", "system_fingerprint"]

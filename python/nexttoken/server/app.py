@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from nexttoken.chat.events import compact_json
 from nexttoken.chat.fields import shown
 from nexttoken.chat.models import find_model, model_object
 from nexttoken.exceptions import APIError, AuthenticationError, InternalServerError
@@ -54,15 +55,17 @@ def create_app(models: Mapping[str, Any], settings: Settings | None = None) -> S
     metrics = Metrics(loaded.values())
 
     async def list_models(request: Request) -> Response:
-        return json_response({"object": "list", "data": [model_object(name).to_dict() for name in loaded]})
+        return json_response(
+            compact_json({"object": "list", "data": [model_object(name).to_dict() for name in loaded]})
+        )
 
     async def retrieve_model(request: Request) -> Response:
         name = request.path_params["name"]
         served(loaded, name)
-        return json_response(model_object(name).to_dict())
+        return json_response(compact_json(model_object(name).to_dict()))
 
     async def health(request: Request) -> Response:
-        return json_response({"status": "ok"})
+        return json_response(compact_json({"status": "ok"}))
 
     async def show_metrics(request: Request) -> Response:
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from starlette.responses import Response
 
@@ -35,9 +34,9 @@ class ShuttingDownError(APIError):
     status_code = 503
 
 
-def json_response(body: Any, status_code: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A response with this body."""
-    return Response(compact_json(body), status_code, headers, "application/json")
+def json_response(text: str, status_code: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A response whose body is this JSON."""
+    return Response(text, status_code, headers, "application/json")
 
 
 def error_response(error: APIError, headers: Mapping[str, str] | None = None) -> Response:
@@ -53,4 +52,4 @@ def error_response(error: APIError, headers: Mapping[str, str] | None = None) ->
         extra["connection"] = "close"
     if error.status_code == 401:
         extra["www-authenticate"] = "Bearer"
-    return json_response(error.body, status_code=error.status_code, headers=extra)
+    return json_response(compact_json(error.body), status_code=error.status_code, headers=extra)
