@@ -49,13 +49,12 @@ def request(number: int, *, stream: bool = False) -> dict[str, Any]:
 def server() -> Iterator[int]:
     """A server of tiny-chat; yields its port."""
     command = [sys.executable, "-m", "nexttoken", "serve", "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield int(process.stdout.readline().rpartition(":")[2].partition("/")[0])
-    finally:
-        process.terminate()
-        process.wait()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield int(process.stdout.readline().rpartition(":")[2].partition("/")[0])
+        finally:
+            process.terminate()
 
 
 async def ask(port: int, fields: dict[str, Any]) -> tuple[float, float, str]:
