@@ -137,15 +137,21 @@ def test_a_full_queue(held):
     run(main())
 
 
+async def waits_in_the_middle(held):
+    """A handle whose first events have been read, and a task that waits for the next ones."""
+    handle = AsyncHandle(Engine(held), PROMPT, SamplingParams(**GREEDY))
+    await inside(held)
+    await handle.events()
+    waiting = asyncio.ensure_future(handle.events())
+    await asyncio.sleep(0)
+    return handle, waiting
+
+
 def test_a_cancelled_wait_ends_only_the_wait(held):
     """The handle goes on; whoever gives up the request closes it."""
 
     async def main():
-        handle = AsyncHandle(Engine(held), PROMPT, SamplingParams(**GREEDY))
-        await inside(held)
-        await handle.events()
-        waiting = asyncio.ensure_future(handle.events())
-        await asyncio.sleep(0)
+        handle, waiting = await waits_in_the_middle(held)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
@@ -181,11 +187,7 @@ def test_closing_frees_the_rows_with_the_step_in_progress(held, n):
 
 def test_closing_from_another_thread_wakes_the_loop(held):
     async def main():
-        handle = AsyncHandle(Engine(held), PROMPT, SamplingParams(**GREEDY))
-        await inside(held)
-        await handle.events()
-        waiting = asyncio.ensure_future(handle.events())
-        await asyncio.sleep(0)
+        handle, waiting = await waits_in_the_middle(held)
         threading.Timer(0.05, handle.close).start()
         assert await waiting == []
 
