@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from nexttoken.async_engine import AsyncHandle
@@ -164,9 +164,9 @@ class StreamedAnswer(_Answer):
         if self._include_usage:
             yield {**self._head, "choices": [], **self._tail, "usage": self._usage()}
 
-    def _chunk(self, index: int, delta: Body, entries: list[Body] = [], finish_reason: str | None = None) -> Body:  # noqa: B006
+    def _chunk(self, index: int, delta: Body, entries: Sequence[Body] = (), finish_reason: str | None = None) -> Body:
         # finish_reason is there also where it is null, as in the API's own chunks.
         choice: Body = {"index": index, "delta": delta, "finish_reason": finish_reason}
         if self._logprobs is not None:
-            choice["logprobs"] = {"content": entries, "refusal": None} if entries else None
+            choice["logprobs"] = {"content": list(entries), "refusal": None} if entries else None
         return {**self._head, "choices": [choice], **self._tail}
