@@ -34,7 +34,8 @@ ALLOWED = {
     "async_engine": ("engine", "params"),
     "runtimes": (),
     "runtimes.base": (),
-    "runtimes.": ("runtimes.base", "text", "extras"),
+    "runtimes.": ("runtimes.base", "runtimes.model_files", "text", "extras"),
+    "runtimes.find": ("runtimes", "extras"),
     "runtimes.model_files": ("text", "extras"),
     "runtimes.matrix": (),
     "runtimes.llama_weights": ("runtimes.matrix", "runtimes.model_files"),
@@ -47,10 +48,12 @@ ALLOWED = {
         "text",
         "extras",
     ),
+    # The other direction knows no runtime: a host has its own model.
+    "plugins": ("_core", "ops", "params", "sampler", "text", "extras"),
     "models": (),
     "chat": ("engine", "async_engine", "text", "params", "runtimes", "models", "extras", "ops"),
     "server": ("server", "chat", "async_engine", "engine", "models", "extras"),
-    "cli": ("chat", "extras", "models", "runtimes", "bench.command", "server.command"),
+    "cli": ("chat", "extras", "models", "runtimes", "plugins", "bench.command", "server.command"),
     # Benchmarks look at every layer from above; nothing but the command line knows them.
     "bench": ("bench", "_core", "ops", "params", "sampler", "extras"),
     "bench.command": ("bench", "extras", "chat", "targets"),
