@@ -43,8 +43,8 @@ def test_a_name_on_the_hub(has_transformers: bool) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "x", "./x/y", "/x/y", "../y", "a/b/c", "org/", "/name", "org/x.gguf", "llama_cpp:org/name", "scripted:org/name",
-     "nonsense:org/name", "numpy_llama:", "transformers:", "org/na me", "http://host/x", "~/x"],
+    ["", "x", "./x/y", "/x/y", "../y", "a/b/c", "org/", "/name", "org/x.gguf", "llama_cpp:org/name", "numpy_llama:",
+     "scripted:org/name", "nonsense:org/name", "transformers:", "org/na me", "http://host/x", "~/x"],
 )  # fmt: skip
 def test_what_is_not_there(name: str) -> None:
     assert find_source(name) is None
