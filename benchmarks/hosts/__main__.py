@@ -2,8 +2,8 @@
 
     PYTHONPATH=benchmarks python -m hosts --json benchmarks/results/hosts.json [NAME ...]
 
-A runtime that is not installed is left out, and its entry in the file stays as it is: some live in environments of their
-own. The models are random and tiny, so that what is around the forward pass can be seen; with a large model the same
+A runtime that is not installed is left out, and its entry in the file stays as it is: some live in environments of
+their own. The models are random and tiny, so that what is around the forward pass can be seen; with a large model the same
 microseconds are a smaller share of a token.
 """
 
@@ -18,9 +18,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from nexttoken.bench.machine import commit, machine, versions
-
 from hosts.contest import VOCABULARY, Contest, measure
+from nexttoken.bench.machine import commit, machine, versions
 
 NAMES = ("transformers", "llama_cpp", "onnxruntime_genai", "mlx_lm", "vllm")
 

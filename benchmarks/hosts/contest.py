@@ -4,8 +4,8 @@ A file ``benchmarks/hosts/<name>.py`` has one function::
 
     def contest(folder: Path) -> Contest
 
-that writes a random model with a vocabulary of `VOCABULARY` tokens into the empty `folder`, opens it, checks that our way
-and the runtime's agree where they must (greedy: the same tokens), and returns the ways.
+that writes a random model with a vocabulary of `VOCABULARY` tokens into the empty `folder`, opens it, checks that our
+way and the runtime's agree where they must (greedy: the same tokens), and returns the ways.
 """
 
 from __future__ import annotations
