@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,84 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-Tensors = dict[str, npt.NDArray[np.float32]]
-
-CONFIG: dict[str, Any] = {
-    "model_type": "llama",
-    "hidden_act": "silu",
-    "hidden_size": 32,
-    "intermediate_size": 56,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "vocab_size": 272,
-    "max_position_embeddings": 600,
-    "rms_norm_eps": 1e-5,
-    "rope_theta": 500.0,
-    "tie_word_embeddings": True,
-    "eos_token_id": 257,
-}
-TEMPLATE = "{% for message in messages %}{{ message.content }}{% endfor %}"
-
-
-def random_tensors(config: dict[str, Any], seed: int = 0) -> Tensors:
-    """Weights large enough that every part of the model matters to the logits."""
-    rng = np.random.default_rng(seed)
-    hidden, inner, vocab = config["hidden_size"], config["intermediate_size"], config["vocab_size"]
-    head = config.get("head_dim") or hidden // config["num_attention_heads"]
-    q, kv = config["num_attention_heads"] * head, config["num_key_value_heads"] * head
-    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (vocab, hidden)}
-    for i in range(config["num_hidden_layers"]):
-        layer = f"model.layers.{i}."
-        shapes |= {
-            layer + "input_layernorm.weight": (hidden,),
-            layer + "self_attn.q_proj.weight": (q, hidden),
-            layer + "self_attn.k_proj.weight": (kv, hidden),
-            layer + "self_attn.v_proj.weight": (kv, hidden),
-            layer + "self_attn.o_proj.weight": (hidden, q),
-            layer + "post_attention_layernorm.weight": (hidden,),
-            layer + "mlp.gate_proj.weight": (inner, hidden),
-            layer + "mlp.up_proj.weight": (inner, hidden),
-            layer + "mlp.down_proj.weight": (hidden, inner),
-        }
-    shapes["model.norm.weight"] = (hidden,)
-    if not config["tie_word_embeddings"]:
-        shapes["lm_head.weight"] = (vocab, hidden)
-    return {
-        name: (rng.standard_normal(shape) * (0.3 if len(shape) == 2 else 0.2) + (len(shape) == 1)).astype("f4")
-        for name, shape in shapes.items()
-    }
-
-
-def write_safetensors(path: Path, tensors: Tensors, dtype: str = "F32") -> Tensors:
-    """Write tensors as F32, F16 or BF16 (cut, not rounded); returns what the file then holds."""
-    header: dict[str, Any] = {"__metadata__": {"format": "np"}}
-    body, held = b"", {}
-    for name, tensor in tensors.items():
-        if dtype == "BF16":
-            upper = (tensor.view(np.uint32) >> 16).astype("<u2")
-            data, held[name] = upper.tobytes(), (upper.astype(np.uint32) << 16).view(np.float32)
-        else:
-            stored = tensor.astype("<f2" if dtype == "F16" else "<f4")
-            data, held[name] = stored.tobytes(), stored.astype(np.float32)
-        offsets = [len(body), len(body) + len(data)]
-        header[name] = {"dtype": dtype, "shape": list(tensor.shape), "data_offsets": offsets}
-        body += data
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + body)
-    return held
-
-
-def write_tokenizer(directory: Path) -> None:
-    """One token for each byte, and two special ones."""
-    tokenizers = pytest.importorskip("tokenizers")
-    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE({c: i for i, c in enumerate(alphabet)}, []))
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = tokenizers.decoders.ByteLevel()
-    tokenizer.add_special_tokens(["<|im_start|>", "<|im_end|>"])
-    tokenizer.save(str(directory / "tokenizer.json"))
-
+import random_llama
+from random_llama import Tensors
 
 WriteModel = Callable[..., tuple[Path, dict[str, Any], Tensors]]
 
@@ -97,16 +19,11 @@ WriteModel = Callable[..., tuple[Path, dict[str, Any], Tensors]]
 @pytest.fixture
 def write_model(tmp_path: Path) -> WriteModel:
     """Writes a model directory: ``write_model(dtype="F32", **changes of CONFIG)``."""
+    pytest.importorskip("tokenizers")
 
     def write(dtype: str = "F32", **changes: Any) -> tuple[Path, dict[str, Any], Tensors]:
-        config = {key: value for key, value in (CONFIG | changes).items() if value is not ...}
         directory = tmp_path / "tiny-llama"
-        directory.mkdir()
-        (directory / "config.json").write_text(json.dumps(config), encoding="utf-8")
-        (directory / "chat_template.jinja").write_text(TEMPLATE, encoding="utf-8")
-        write_tokenizer(directory)
-        held = write_safetensors(directory / "model.safetensors", random_tensors(CONFIG | changes), dtype)
-        return directory, config, held
+        return directory, *random_llama.write_model(directory, dtype, **changes)
 
     return write
 

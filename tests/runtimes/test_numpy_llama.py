@@ -16,8 +16,9 @@ from nexttoken.runtimes import matrix
 from nexttoken.runtimes.base import Runtime
 from nexttoken.runtimes.model_files import read_tensors
 from nexttoken.runtimes.numpy_llama import NumpyLlama
+from random_llama import TEMPLATE, Tensors, write_safetensors
 
-from .conftest import TEMPLATE, Tensors, WriteModel, expected_logits, write_safetensors
+from .conftest import WriteModel, expected_logits
 
 # Logits are about 8 at most, made from some hundred float32 operations in a row: 8 * 100 * 2**-24 = 5e-5.
 ROUNDING = 5e-5
@@ -221,6 +222,7 @@ def test_generation_config_says_what_ends_an_answer(write_model: WriteModel) -> 
 
 def test_templates_may_call_special_tokens_by_name(write_model: WriteModel) -> None:
     directory, _, _ = write_model()
+    (directory / "tokenizer_config.json").unlink()
     assert NumpyLlama(directory).special_token_names == {}
     config = {"bos_token": None, "eos_token": "<|im_end|>", "pad_token": {"content": "<|pad|>"}, "add_bos_token": True}
     (directory / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")

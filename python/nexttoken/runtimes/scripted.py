@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nexttoken.exceptions import ParameterError
+
 __all__ = ["ByteTokenizer", "ScriptedRuntime"]
 
 Logits = npt.NDArray[np.float32]
@@ -113,6 +115,11 @@ class ScriptedRuntime:
     def prefill(self, token_ids: Sequence[int]) -> tuple[int, Any]:
         """Begin a sequence."""
         self.calls.append(("prefill", len(token_ids)))
+        if not 1 <= len(token_ids) <= self.context_length:
+            raise ParameterError(
+                f"a prompt must have 1 to {self.context_length} tokens (context), got {len(token_ids)}"
+            )
+        self._check(token_ids)
         line = self._script if callable(self._script) else None
         if line is None:
             texts: Any = self._script
@@ -125,24 +132,39 @@ class ScriptedRuntime:
     def fork(self, sequence: int) -> int:
         """Copy a sequence."""
         self.calls.append(("fork", sequence))
-        prompt, output = self.sequences[sequence]
+        prompt, output = self._held(sequence)
         return self._add(list(prompt), list(output), self._lines[sequence])
 
     def decode(self, sequences: Sequence[int], token_ids: Sequence[int]) -> Logits:
         """Append a token to each sequence."""
         self.calls.append(("decode", len(sequences)))
-        if len(set(sequences)) != len(sequences):
-            raise ValueError(f"sequences must differ, got {list(sequences)}")
+        if len(set(sequences)) != len(sequences) or len(token_ids) != len(sequences):
+            raise ParameterError(
+                f"sequences must differ and have a token each, got {list(sequences)}, {list(token_ids)}"
+            )
+        self._check(token_ids)
+        for sequence in sequences:  # before any of them moves
+            if sum(map(len, self._held(sequence))) >= self.context_length:
+                raise ParameterError(f"sequence {sequence} fills the context of {self.context_length} tokens")
         lines = []
         for sequence, token_id in zip(sequences, token_ids, strict=True):
             prompt, output = self.sequences[sequence]
             output.append(token_id)
-            if len(prompt) + len(output) > self.context_length:
-                raise ValueError(f"sequence {sequence} is longer than {self.context_length} tokens")
             lines.append(self._lines[sequence](prompt, output))
         return np.asarray(lines, np.float32)
 
     def free(self, sequence: int) -> None:
         """Forget a sequence."""
         self.calls.append(("free", sequence))
+        self._held(sequence)
         del self.sequences[sequence], self._lines[sequence]
+
+    def _held(self, sequence: int) -> tuple[list[int], list[int]]:
+        if sequence not in self.sequences:
+            raise ParameterError(f"there is no sequence {sequence}: it was freed, or never made")
+        return self.sequences[sequence]
+
+    def _check(self, token_ids: Sequence[int]) -> None:
+        for token_id in token_ids:
+            if not 0 <= token_id < self.vocab_size:
+                raise ParameterError(f"token ids must be in [0, {self.vocab_size}), got {token_id}")
