@@ -115,7 +115,8 @@ class Engine:
     def __init__(self, runtime: Runtime, *, strip_leading_space: bool = False, max_rows: int = 256) -> None:
         self.runtime = runtime
         # Two members that a runtime may have and need not: most take whatever there is.
-        self.max_rows = min(max_rows, getattr(runtime, "max_sequences", max_rows))
+        self._most_rows: int | None = getattr(runtime, "max_sequences", None)
+        self.max_rows = max_rows
         self._batch_size: int | None = getattr(runtime, "max_batch_size", None)
         self._sampler = Sampler(
             runtime.vocab_size,
@@ -225,6 +226,15 @@ class Engine:
         finally:
             self._stop_driving()
         return True
+
+    @property
+    def max_rows(self) -> int:
+        """The most rows that run at a time; never more than the runtime holds."""
+        return self._max_rows
+
+    @max_rows.setter
+    def max_rows(self, value: int) -> None:
+        self._max_rows = value if self._most_rows is None else min(value, self._most_rows)
 
     @property
     def running_rows(self) -> int:

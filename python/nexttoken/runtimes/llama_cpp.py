@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nexttoken.exceptions import GenerationError, ModelFileError, ParameterError
-from nexttoken.params import is_integer, shown
+from nexttoken.params import check_choice, is_integer, shown
 from nexttoken.runtimes.llama_cpp_native import NativeContext, NativeModel, lib
 from nexttoken.runtimes.llama_cpp_tokenizer import GgufTokenizer
 
@@ -26,6 +26,7 @@ Logits = npt.NDArray[np.float32]
 
 # Many models name a context that no machine at home has the memory for.
 _LARGEST_DEFAULT_CONTEXT = 4096
+_CACHE_TYPES = {"f16": lib.GGML_TYPE_F16, "f32": lib.GGML_TYPE_F32}
 _NO_ROOM = 1
 
 
@@ -52,6 +53,9 @@ class LlamaCpp:
         Tokens that all sequences together may hold; what forks have in common counts once. Default: enough for
         `max_sequences` that fill their context, so that no step can fail for lack of room. With less, a step that
         finds none ends the requests in it.
+    cache_type : {"f16", "f32"}
+        What the cache holds keys and values as. With float32 attention is computed in it too, for twice the memory
+        and more time.
     n_gpu_layers : int
         How many layers a GPU computes, where llama.cpp is built for one; -1 is all.
     n_threads : int, optional
@@ -91,6 +95,7 @@ class LlamaCpp:
         context_length: int | None = None,
         max_sequences: int = 8,
         cache_tokens: int | None = None,
+        cache_type: str = "f16",
         n_gpu_layers: int = -1,
         n_threads: int | None = None,
         n_batch: int = 512,
@@ -100,6 +105,7 @@ class LlamaCpp:
         _check("max_sequences", max_sequences, 1, lib.llama_max_parallel_sequences())
         _check("n_gpu_layers", n_gpu_layers, -1, 2**31 - 1)
         _check("n_batch", n_batch, max_sequences, 2**20)
+        check_choice("cache_type", cache_type, list(_CACHE_TYPES))
         processors = os.cpu_count() or 1
         if n_threads is not None:
             _check("n_threads", n_threads, 1, 512)
@@ -137,6 +143,9 @@ class LlamaCpp:
         parameters.n_seq_max = parameters.n_outputs_max = max_sequences
         parameters.n_threads = n_threads or max(processors // 2, 1)
         parameters.n_threads_batch = n_threads or processors
+        parameters.type_k = parameters.type_v = _CACHE_TYPES[cache_type]
+        if cache_type == "f32":  # llama.cpp's flash attention rounds whatever it reads to float16
+            parameters.flash_attn_type = lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
         parameters.kv_unified = True
         parameters.no_perf = True
         self._n_batch = int(n_batch)
