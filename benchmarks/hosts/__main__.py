@@ -3,8 +3,8 @@
     PYTHONPATH=benchmarks python -m hosts --json benchmarks/results/hosts.json [NAME ...]
 
 A runtime that is not installed is left out, and its entry in the file stays as it is: some live in environments of
-their own. The models are random and tiny, so that what is around the forward pass can be seen; with a large model the same
-microseconds are a smaller share of a token.
+their own. The models are random and tiny, so that what is around the forward pass can be seen; with a large model the
+same microseconds are a smaller share of a token.
 """
 
 from __future__ import annotations
