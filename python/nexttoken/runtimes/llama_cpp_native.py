@@ -169,10 +169,9 @@ def _install() -> None:
             found, data = lib.llama_log_callback(), ctypes.c_void_p()
             lib.llama_log_get(ctypes.byref(found), ctypes.byref(data))
             _previous = found
-            lib.llama_log_set(_on_log, ctypes.c_void_p())
+            lib.llama_log_set(_callback, ctypes.c_void_p())
 
 
-@lib.llama_log_callback
 def _on_log(level: int, text: bytes, data: Any) -> None:
     lines = getattr(_captured, "lines", None)
     if lines is None:
@@ -182,3 +181,6 @@ def _on_log(level: int, text: bytes, data: Any) -> None:
         lines.append(text.decode("utf-8", "replace"))
     elif level == _CONTINUED and lines:
         lines[-1] += text.decode("utf-8", "replace")
+
+
+_callback = lib.llama_log_callback(_on_log)  # for as long as the library may call it
