@@ -1,7 +1,8 @@
 """Tables and charts of the documentation from benchmarks/results: `make bench-docs`.
 
 Fills what stands between ``<!-- benchmark: NAME -->`` and ``<!-- end of benchmark -->`` in README.md,
-docs/performance.md, docs/plugging-in.md and docs/serving.md, and draws docs/*.svg. Numbers on those pages come from no other place.
+docs/performance.md, docs/plugging-in.md and docs/serving.md, and draws docs/*.svg. Numbers on those pages come from no
+other place.
 """
 
 from __future__ import annotations
@@ -105,8 +106,8 @@ def hosts_text() -> str:
             rows.append([name, host["version"], label, *cells, f"{own / ways[way]:.2f} x"])
         machine = host["machine"]
         notes.append(
-            f"- **{name}** ({machine['cpu']}, {machine['cores']} cores, {host['rounds']} rounds of {host['tokens']} tokens, "
-            f"commit {host['commit']}): {host['note']}"
+            f"- **{name}** ({machine['cpu']}, {machine['cores']} cores, {host['rounds']} rounds of {host['tokens']} "
+            f"tokens, commit {host['commit']}): {host['note']}"
         )
     return markdown(columns, rows) + "\n\n" + "\n".join(notes) + "\n"
 
