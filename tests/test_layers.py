@@ -22,12 +22,12 @@ ALLOWED = {
     "params": (),
     "per_row": ("params",),
     "ops": ("_core", "params", "per_row", "cuda"),
-    # Logits on a device: `ops` goes there with them, nobody else does.
+    # Logits on a device: `ops` and `sampler` go there with them, nobody else does.
     "cuda": ("_core", "params", "per_row", "libraries", "device_arrays"),
     "device_arrays": ("_core", "params", "per_row", "libraries"),
     "libraries": ("params",),
     "torch": ("ops", "extras"),
-    "sampler": ("_core", "params", "per_row"),
+    "sampler": ("_core", "params", "per_row", "cuda"),
     "text": ("_core", "runtimes.base", "extras"),
     "in_flight": ("params", "sampler"),
     "engine": ("in_flight", "sampler", "ops", "params", "runtimes.base"),

@@ -268,7 +268,8 @@ class Sampler:
         Parameters
         ----------
         logits : array ``[vocab]`` or ``[lines, vocab]``
-            As in `sample`; at least `vocab_size` columns.
+            As in `sample`; at least `vocab_size` columns. On a CUDA device the tokens are drawn there, the same ones,
+            and the call waits for them; token ids, status and logprobs come to the host, no logits do.
         rows : sequence of int
             Which rows, in this order, all different; default: all that have not ended, in the order they were added.
         logits_rows : sequence of int
@@ -285,6 +286,8 @@ class Sampler:
         ------
         ParameterError, ParameterTypeError
             For rows that do not exist or have ended, and logits that do not fit. No row has moved then.
+        DeviceError
+            For logits on a CUDA device: as in `sample`. No row has moved then.
         """
         # The hot call: what follows must stay cheap. The core reads and checks the rest.
         which: Any = rows
@@ -295,7 +298,26 @@ class Sampler:
             lines = as_sequence("logits_rows", logits_rows)
         if token_bitmask is not None:
             token_bitmask = mask_array(token_bitmask)
-        return _new_result(StepResult, self._core.step(logits, which, lines, token_bitmask))
+        try:
+            return _new_result(StepResult, self._core.step(logits, which, lines, token_bitmask))
+        except ParameterTypeError:  # no row has moved
+            view = _core.Logits(logits)
+            if view.cuda_device is None:
+                raise
+        return self._step_on_device(logits, view, which, lines, token_bitmask)
+
+    def _step_on_device(
+        self, logits: Any, view: _core.Logits, which: Any, lines: Any, token_bitmask: npt.NDArray[np.int32] | None
+    ) -> StepResult:
+        """The same with logits on a CUDA device, where the tokens are drawn; the rows' state stays here."""
+        from nexttoken import cuda
+
+        draws = self._core.look(view, which, lines, token_bitmask)
+        mask = None if token_bitmask is None else np.ascontiguousarray(np.atleast_2d(token_bitmask))
+        lines = None if lines is None else [int(line) for line in lines]
+        drawn = cuda.draw_rows(logits, view, self.vocab_size, lines, draws, mask)
+        finish_reason, text = self._core.take(draws, drawn.token_ids, drawn.status)
+        return StepResult(finish_reason=cast(Any, finish_reason), text=text, **drawn._asdict())
 
 
 def _check_row(row: int) -> int:
