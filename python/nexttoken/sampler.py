@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from nexttoken import _core
 from nexttoken.exceptions import ParameterError, ParameterTypeError
+from nexttoken.host_arrays import lend
 from nexttoken.params import (
     SamplingParams,
     as_sequence,
@@ -28,6 +29,8 @@ FinishReason = Literal["stop", "length", "error"]
 
 class StepResult(NamedTuple):
     """What one step drew. Entry i belongs to the i-th of the rows that were asked for.
+
+    Arrays are NumPy's, whatever the library of the logits was.
 
     Attributes
     ----------
@@ -268,7 +271,7 @@ class Sampler:
         Parameters
         ----------
         logits : array ``[vocab]`` or ``[lines, vocab]``
-            As in `sample`; at least `vocab_size` columns.
+            In host memory, as in `sample`; at least `vocab_size` columns.
         rows : sequence of int
             Which rows, in this order, all different; default: all that have not ended, in the order they were added.
         logits_rows : sequence of int
@@ -295,7 +298,11 @@ class Sampler:
             lines = as_sequence("logits_rows", logits_rows)
         if token_bitmask is not None:
             token_bitmask = mask_array(token_bitmask)
-        return _new_result(StepResult, self._core.step(logits, which, lines, token_bitmask))
+        try:
+            return _new_result(StepResult, self._core.step(logits, which, lines, token_bitmask))
+        except Exception as error:
+            lent = lend(logits, error)  # or says why not; no row has moved
+        return _new_result(StepResult, self._core.step(lent, which, lines, token_bitmask))
 
 
 def _check_row(row: int) -> int:
