@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from nexttoken import _core
 from nexttoken.exceptions import ParameterError, ParameterTypeError
+from nexttoken.host_arrays import lend
 from nexttoken.params import (
     SamplingParams,
     as_sequence,
@@ -18,6 +19,7 @@ from nexttoken.params import (
     check_number,
     check_seed,
     check_token,
+    cuda_device,
     is_integer,
     shown,
 )
@@ -28,6 +30,8 @@ FinishReason = Literal["stop", "length", "error"]
 
 class StepResult(NamedTuple):
     """What one step drew. Entry i belongs to the i-th of the rows that were asked for.
+
+    Arrays are NumPy's, whatever the library of the logits was.
 
     Attributes
     ----------
@@ -300,18 +304,19 @@ class Sampler:
             token_bitmask = mask_array(token_bitmask)
         try:
             return _new_result(StepResult, self._core.step(logits, which, lines, token_bitmask))
-        except ParameterTypeError:  # no row has moved
-            view = _core.Logits(logits)
-            if view.cuda_device is None:
-                raise
-        return self._step_on_device(logits, view, which, lines, token_bitmask)
+        except Exception as error:  # no row has moved
+            if not (isinstance(error, ParameterTypeError) and hasattr(logits, "__dlpack__") and cuda_device(logits)):
+                lent = lend(logits, error)  # or says why not
+                return _new_result(StepResult, self._core.step(lent, which, lines, token_bitmask))
+        return self._step_on_device(logits, which, lines, token_bitmask)
 
     def _step_on_device(
-        self, logits: Any, view: _core.Logits, which: Any, lines: Any, token_bitmask: npt.NDArray[np.int32] | None
+        self, logits: Any, which: Any, lines: Any, token_bitmask: npt.NDArray[np.int32] | None
     ) -> StepResult:
         """The same with logits on a CUDA device, where the tokens are drawn; the rows' state stays here."""
         from nexttoken import cuda
 
+        view = _core.Logits(logits)
         draws = self._core.look(view, which, lines, token_bitmask)
         mask = None if token_bitmask is None else np.ascontiguousarray(np.atleast_2d(token_bitmask))
         lines = None if lines is None else [int(line) for line in lines]
