@@ -192,4 +192,4 @@ def _take_line(level: int, text: bytes, data: Any) -> None:
         _captured.went_on = False
 
 
-_callback: Any = lib.llama_log_callback(_take_line)
+_callback: Any = lib.llama_log_callback(_take_line)  # for as long as the library may call it
