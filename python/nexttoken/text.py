@@ -49,18 +49,41 @@ def load_tokenizer(directory: str | os.PathLike[str]) -> TokenizerFile:
     MissingExtraError
         The package `tokenizers` is not installed.
     """
+    path = Path(directory) / "tokenizer.json"
+    try:
+        source = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ModelFileError(f"expected a tokenizer at {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ModelFileError(f"expected a tokenizer of the tokenizers package at {path}: {error}") from error
+    return read_tokenizer(source, path)
+
+
+def read_tokenizer(source: str, path: str | os.PathLike[str]) -> TokenizerFile:
+    """The tokenizer that the text of a ``tokenizer.json`` describes.
+
+    Parameters
+    ----------
+    source : str
+        JSON, as the tokenizers package writes it.
+    path : path
+        Where it is from, for messages.
+
+    Raises
+    ------
+    ModelFileError
+        It is no tokenizer, or is of a kind whose tokens have no exact bytes.
+    MissingExtraError
+        The package `tokenizers` is not installed.
+    """
     try:
         from tokenizers import Tokenizer as HFTokenizer
     except ImportError:
         raise MissingExtraError("tokenizers", "chat") from None
 
-    path = Path(directory) / "tokenizer.json"
     try:
-        source = path.read_text(encoding="utf-8")
         description = json.loads(source)
         tokenizer = HFTokenizer.from_str(source)
-    except OSError as error:
-        raise ModelFileError(f"expected a tokenizer at {path}: {error.strerror}") from error
     except Exception as error:  # the package raises bare Exception for anything it cannot read
         raise ModelFileError(f"expected a tokenizer of the tokenizers package at {path}: {error}") from error
     # Settings for batches of training text, which some files carry. A prompt is neither cut nor filled up.
@@ -156,7 +179,7 @@ def _byte_alphabet() -> dict[str, int]:
 _BYTE_OF_CHARACTER = _byte_alphabet()
 
 
-def _read_decoding(description: Mapping[str, Any], path: Path) -> Decoding:
+def _read_decoding(description: Mapping[str, Any], path: str | os.PathLike[str]) -> Decoding:
     """What the ``decoder`` and ``model`` members of a tokenizer file say."""
     model = description["model"]
     for affix in ("continuing_subword_prefix", "end_of_word_suffix"):
