@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nexttoken.exceptions import MissingExtraError, ModelFileError, ParameterError
+from nexttoken.exceptions import ModelFileError, ParameterError
+from nexttoken.extras import require
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as HFTokenizer
@@ -49,6 +50,7 @@ def load_tokenizer(directory: str | os.PathLike[str]) -> TokenizerFile:
     MissingExtraError
         The package `tokenizers` is not installed.
     """
+    require("tokenizers", "chat")
     path = Path(directory) / "tokenizer.json"
     try:
         source = path.read_text(encoding="utf-8")
@@ -76,14 +78,10 @@ def read_tokenizer(source: str, path: str | os.PathLike[str]) -> TokenizerFile:
     MissingExtraError
         The package `tokenizers` is not installed.
     """
-    try:
-        from tokenizers import Tokenizer as HFTokenizer
-    except ImportError:
-        raise MissingExtraError("tokenizers", "chat") from None
-
+    tokenizers = require("tokenizers", "chat")
     try:
         description = json.loads(source)
-        tokenizer = HFTokenizer.from_str(source)
+        tokenizer = tokenizers.Tokenizer.from_str(source)
     except Exception as error:  # the package raises bare Exception for anything it cannot read
         raise ModelFileError(f"expected a tokenizer of the tokenizers package at {path}: {error}") from error
     # Settings for batches of training text, which some files carry. A prompt is neither cut nor filled up.

@@ -17,8 +17,19 @@ from nexttoken.runtimes.base import Tokenizer
 torch = require("torch", "transformers")
 DynamicCache = require("transformers.cache_utils", "transformers").DynamicCache
 
-from nexttoken.runtimes import transformers_files as files  # noqa: E402  (its packages are there now)
+# Below the two lines that say what to install where these packages are missing.
 from nexttoken.runtimes.transformers_cache import Batch, Held, alone, rows_of_any_length, together  # noqa: E402
+from nexttoken.runtimes.transformers_files import (  # noqa: E402
+    check_model,
+    load_model,
+    load_tokenizer,
+    logit_columns,
+    read_bytes,
+    read_chat_template,
+    read_context_length,
+    read_eos_token_ids,
+    read_special_token_names,
+)
 
 __all__ = ["TransformersModel"]
 
@@ -72,30 +83,30 @@ class TransformersModel:
     ) -> None:
         named = isinstance(model, (str, os.PathLike))
         if named:
-            tokenizer = files.load_tokenizer(model if tokenizer is None else tokenizer)
-            self._model = files.load_model(model, device, dtype)
+            tokenizer = load_tokenizer(model if tokenizer is None else tokenizer)
+            self._model = load_model(model, device, dtype)
         else:
             self._model = model
-            files.check_model(model)
+            check_model(model)
             for name, value in (("device", device), ("dtype", dtype)):
                 if value is not None:
                     raise ParameterError(f"{name} must be None for a loaded model, which stays as it is, got {value!r}")
-            tokenizer = files.load_tokenizer(model.name_or_path if tokenizer is None else tokenizer)
-        files.check_model(self._model)
+            tokenizer = load_tokenizer(model.name_or_path if tokenizer is None else tokenizer)
+        check_model(self._model)
         self._model.eval()
         self.name = Path(os.fsdecode(model) if named else model.name_or_path or type(model).__name__).name
-        self.tokenizer: Tokenizer = files.read_bytes(tokenizer)
+        self.tokenizer: Tokenizer = read_bytes(tokenizer)
         self.vocab_size = len(self.tokenizer.token_bytes)
-        columns = files.logit_columns(self._model)
+        columns = logit_columns(self._model)
         if self.vocab_size > columns:
             raise ModelFileError(
                 f"expected at most {columns} tokens in the tokenizer of {self.name}, as its logits have columns, "
                 f"got {self.vocab_size}"
             )
-        self.special_token_names = files.read_special_token_names(tokenizer)
-        self.chat_template = files.read_chat_template(tokenizer) if chat_template is None else chat_template
-        self.eos_token_ids = files.read_eos_token_ids(self._model, self.vocab_size)
-        self.context_length = files.read_context_length(self._model)
+        self.special_token_names = read_special_token_names(tokenizer)
+        self.chat_template = read_chat_template(tokenizer) if chat_template is None else chat_template
+        self.eos_token_ids = read_eos_token_ids(self._model, self.vocab_size)
+        self.context_length = read_context_length(self._model)
 
         self._inputs = self._model.get_input_embeddings().weight.shape[0]
         self._takes = inspect.signature(self._model.forward).parameters
