@@ -42,6 +42,15 @@ ALLOWED = {
     "runtimes.matrix": (),
     "runtimes.llama_weights": ("runtimes.matrix", "runtimes.model_files"),
     "runtimes.llama_cache": ("runtimes.matrix", "runtimes.llama_weights"),
+    "runtimes.transformers_cache": (),
+    "runtimes.transformers_files": ("text", "extras"),
+    "runtimes.transformers": (
+        "runtimes.base",
+        "runtimes.transformers_files",
+        "runtimes.transformers_cache",
+        "text",
+        "extras",
+    ),
     "runtimes.numpy_llama": (
         "runtimes.matrix",
         "runtimes.llama_weights",
