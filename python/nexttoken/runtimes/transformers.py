@@ -7,6 +7,7 @@ import itertools
 import operator
 import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from nexttoken.runtimes.transformers_files import (  # noqa: E402
 )
 
 __all__ = ["TransformersModel"]
+
+_DRAWS_ON_DEVICE = find_spec("nexttoken._cuda") is not None
 
 
 class TransformersModel:
@@ -128,8 +131,8 @@ class TransformersModel:
         -------
         sequence : int
             The new sequence.
-        logits : tensor [vocab], on the CPU
-            After the last token, in the model's dtype. May have more columns than `vocab_size`.
+        logits : tensor [vocab]
+            After the last token, in the model's dtype; on the CPU, or on the CUDA device that it is drawn from. May have more columns than `vocab_size`.
 
         Raises
         ------
@@ -173,8 +176,8 @@ class TransformersModel:
 
         Returns
         -------
-        tensor [len(sequences), vocab], on the CPU
-            In the model's dtype. May have more columns than `vocab_size`.
+        tensor [len(sequences), vocab]
+            In the model's dtype, and where those of `prefill` are. May have more columns than `vocab_size`.
 
         Raises
         ------
@@ -258,7 +261,8 @@ class TransformersModel:
         logits = output.logits[:, -1]
         if logits.dtype == torch.float64:
             logits = logits.float()
-        return output.past_key_values, logits.cpu()
+        # On a CUDA device they stay where they are, if the kernels that draw there are in this build.
+        return output.past_key_values, logits if logits.is_cuda and _DRAWS_ON_DEVICE else logits.cpu()
 
     def _new_cache(self) -> Any:
         return DynamicCache(config=self._model.config)
