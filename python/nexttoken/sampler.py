@@ -301,7 +301,9 @@ class Sampler:
         try:
             return _new_result(StepResult, self._core.step(logits, which, lines, token_bitmask))
         except Exception as error:
-            lent = lend(logits, error)  # or says why not; no row has moved
+            lent = lend(logits, error)  # no row has moved
+            if lent is None:
+                raise
         return _new_result(StepResult, self._core.step(lent, which, lines, token_bitmask))
 
 
