@@ -21,8 +21,8 @@ _DEVICES = {2: "cuda", 4: "opencl", 7: "vulkan", 8: "metal", 10: "rocm", 13: "cu
 """Device types of DLPack."""
 
 
-def lend(logits: Any, error: Exception) -> npt.NDArray[Any]:
-    """What the core may be given in the place of `logits`, in the same memory.
+def lend(logits: Any, error: Exception) -> npt.NDArray[Any] | None:
+    """What the core may be given in the place of `logits`, in the same memory; None: `error` says all there is to say.
 
     Parameters
     ----------
@@ -35,28 +35,30 @@ def lend(logits: Any, error: Exception) -> npt.NDArray[Any]:
     ------
     ParameterTypeError
         If they cannot be read, and there is more to say than `error` does.
-    Exception
-        `error` itself in all other cases.
+
+    Notes
+    -----
+    `error` is not raised here: it would know this frame, this frame knows it, and the logits would stay until the next
+    garbage collection.
     """
     said = str(error)
     if isinstance(error, NextTokenError) and not said.startswith("logits must "):
-        raise error
+        return None
     _explain_jax(logits, error)
     if not isinstance(error, ParameterTypeError):
-        raise error
+        return None
     if said.startswith(_DTYPES + _UNNAMED) and hasattr(logits, "dtype"):  # the libraries name more dtypes than DLPack
         raise ParameterTypeError(_DTYPES + str(logits.dtype).removeprefix("torch.")) from None
     if said.startswith(_HOST):
         raise ParameterTypeError(
             f"{_HOST}{_device(logits, said.removeprefix(_HOST))}: logits.cpu() or the like brings them here"
         ) from None
-    array = _through_numpy(logits, error)
-    # As ctypes and some buffers have it: little-endian by name, hence not NumPy's own dtype, which it is all the same.
-    if not array.dtype.isnative or array.dtype.byteorder == "=":
-        if isinstance(logits, np.ndarray):
-            raise error
-        return array
-    return array.view(array.dtype.newbyteorder("="))
+    array = logits if isinstance(logits, np.ndarray) else _through_numpy(logits)
+    if array is not None and array.dtype.isnative and array.dtype.byteorder != "=":
+        # As ctypes and some buffers have it: "<", where NumPy itself says "=", which here is the same.
+        native: npt.NDArray[Any] = array.view(array.dtype.newbyteorder("="))
+        return native
+    return None if array is logits else array
 
 
 def _explain_jax(logits: Any, error: Exception) -> None:
@@ -83,12 +85,10 @@ def _device(logits: Any, otherwise: str) -> str:
     return f"{_DEVICES[int(kind)]}:{number}" if int(kind) in _DEVICES else otherwise
 
 
-def _through_numpy(logits: Any, error: ParameterTypeError) -> npt.NDArray[Any]:
+def _through_numpy(logits: Any) -> npt.NDArray[Any] | None:
     """By ``__array_interface__``, ``__array_struct__`` or a buffer whose format the core does not know."""
-    if isinstance(logits, np.ndarray):
-        return logits
     if hasattr(logits, "__dlpack__"):
-        raise error
+        return None
     if any(kind.__name__ == "_Pointer" and kind.__module__ == "_ctypes" for kind in type(logits).__mro__):
         raise ParameterTypeError(
             "logits must have a shape, got a pointer of ctypes: numpy.ctypeslib.as_array(pointer, (rows, vocab)) "
@@ -99,13 +99,13 @@ def _through_numpy(logits: Any, error: ParameterTypeError) -> npt.NDArray[Any]:
             raise ParameterTypeError(
                 "logits on a CUDA device must be an array of torch or cupy, which then hold the results, got "
                 f"{type(logits).__qualname__}: torch.as_tensor(logits, device='cuda') or cupy.asarray(logits) makes "
-                "one of it, in the same memory"
+                "one, in the same memory"
             ) from None
         try:
             memoryview(logits)
         except TypeError:
-            raise error from None
+            return None
     try:
         return np.asarray(logits)
     except (TypeError, ValueError, NotImplementedError):
-        raise error from None
+        return None

@@ -306,7 +306,9 @@ class Sampler:
             return _new_result(StepResult, self._core.step(logits, which, lines, token_bitmask))
         except Exception as error:  # no row has moved
             if not (isinstance(error, ParameterTypeError) and hasattr(logits, "__dlpack__") and cuda_device(logits)):
-                lent = lend(logits, error)  # or says why not
+                lent = lend(logits, error)
+                if lent is None:
+                    raise
                 return _new_result(StepResult, self._core.step(lent, which, lines, token_bitmask))
         return self._step_on_device(logits, which, lines, token_bitmask)
 

@@ -293,13 +293,15 @@ def test_no_copy_is_made(repeated: Callable[[Any], Any]) -> None:
 
 
 def refused(logits: Any, message: str, error: type[Exception] = ParameterTypeError) -> None:
-    """By each way in, before any row moves."""
+    """By each way in, before any row moves; and nothing keeps them."""
     sampler = nexttoken.Sampler(4)
     row = sampler.add()
+    before = sys.getrefcount(logits)
     for call in (nexttoken.sample, nexttoken.distribution, sampler.step):
         with pytest.raises(error, match=message):
             call(logits)
     assert sampler.info(row).step == 0
+    assert logits is None or sys.getrefcount(logits) == before
 
 
 @pytest.mark.parametrize("dtype", ["float64", "int32", "int8", "bool", "float8_e4m3fn", "float8_e5m2"])
@@ -399,6 +401,65 @@ class OfCuda:
 
 def test_device_memory_without_a_library() -> None:
     refused(OfCuda(), r"^logits on a CUDA device must be an array of torch or cupy, .*, got OfCuda: torch.as_tensor")
+
+
+def arrays_of(name: str) -> Callable[[Any], Any]:
+    """What makes an array of nested lists."""
+    package = {"torch": "torch", "jax": "jax.numpy", "mlx": "mlx.core", "numpy": "numpy"}[name]
+    module = pytest.importorskip(package, reason=f"{name} is not installed: make test-{name}")
+    return module.tensor if name == "torch" else module.array
+
+
+@pytest.mark.parametrize("name", ["numpy", "torch", "jax", "mlx"])
+def test_parameters_may_be_arrays_too(name: str, logits: npt.NDArray[np.float32]) -> None:
+    make = arrays_of(name)
+    mask = [[-1, 3], [1, 0], [-2, 1]]
+    given: dict[str, Any] = {
+        "seed": SEEDS,
+        "sequence_index": [3, 4, 5],
+        "step": [9, 8, 7],
+        "top_k": [5, 6, 7],
+        "temperature": [0.5, 0.25, 2],
+        "output_token_ids": [[1], [2], [3]],
+        "presence_penalty": [0.5, 1, 1.5],
+    }
+    wanted = nexttoken.sample(logits, **given, token_bitmask=np.array(mask, np.int32), logprobs=2)
+    result = nexttoken.sample(
+        logits, **{key: make(value) for key, value in given.items()}, token_bitmask=as_words(make, mask), logprobs=2
+    )
+    assert result.token_ids.tolist() == wanted.token_ids.tolist()
+    assert result.logprobs.tolist() == wanted.logprobs.tolist()
+    drawn = []
+    for kind in (np.array, make):
+        sampler = nexttoken.Sampler(V)
+        rows = [sampler.add(nexttoken.SamplingParams(seed=seed), kind([1, 2])) for seed in SEEDS]
+        step = sampler.step(logits, kind(rows), kind([2, 0, 0]), token_bitmask=as_words(kind, mask))
+        drawn.append(step.token_ids.tolist())
+    assert drawn[0] == drawn[1]
+
+
+def as_words(make: Callable[[Any], Any], mask: list[list[int]]) -> Any:
+    words = make(mask)
+    return words.astype(np.int32) if isinstance(words, np.ndarray) else words.int() if hasattr(words, "int") else words
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_nothing_is_kept(name: str, logits: npt.NDArray[np.float32]) -> None:
+    """Whether it was read or refused."""
+    library = LIBRARIES[name]
+    given = library.cut(library.load(logits), "contiguous")
+    sampler, other = nexttoken.Sampler(V), nexttoken.Sampler(V + 1)
+    rows = [sampler.add() for _ in range(ROWS)]
+    other.add()
+    before = sys.getrefcount(given)
+    for _ in range(5):
+        nexttoken.sample(given)
+        nexttoken.distribution(given)
+        sampler.step(given, rows)
+        for call in (lambda: other.step(given), lambda: nexttoken.sample(given, top_p=2)):
+            with pytest.raises(nexttoken.ParameterError):
+                call()
+    assert sys.getrefcount(given) == before
 
 
 # JAX

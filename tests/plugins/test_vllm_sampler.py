@@ -12,12 +12,12 @@ import chi_square
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from plugins.installed import import_vllm
 
 import_vllm()
 
 import torch
-from plugins.vllm_batches import ORIGINAL, OURS, Row, add, input_batch, logits_of, metadata, row
 from vllm import SamplingParams
 from vllm.sampling_params import StructuredOutputsParams
 from vllm.v1.sample.logits_processor import LogitsProcessor
@@ -25,6 +25,7 @@ from vllm.v1.sample.sampler import Sampler
 
 import nexttoken
 from nexttoken.plugins import vllm_metadata, vllm_sampler
+from plugins.vllm_batches import ORIGINAL, OURS, Row, add, input_batch, logits_of, metadata, row
 
 VOCAB = 300
 SAMPLER = Sampler()
@@ -271,11 +272,15 @@ def test_logprobs_are_vllms(mode: Any, wanted: int) -> None:
     assert torch.equal(mine.sampled_token_ids, theirs.sampled_token_ids)
     assert mine.sampled_token_ids.dtype == theirs.sampled_token_ids.dtype
     if wanted == -1:
-        torch.testing.assert_close(mine.logprobs_tensors.logprobs, theirs.logprobs_tensors.logprobs, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            mine.logprobs_tensors.logprobs, theirs.logprobs_tensors.logprobs, rtol=1e-5, atol=1e-5
+        )
     elif mode.startswith("raw") or wanted == 0:
         same_logprobs(mine.logprobs_tensors, theirs.logprobs_tensors)
     else:  # of tokens at -inf, vLLM names some
-        torch.testing.assert_close(mine.logprobs_tensors.logprobs, theirs.logprobs_tensors.logprobs, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            mine.logprobs_tensors.logprobs, theirs.logprobs_tensors.logprobs, rtol=1e-5, atol=1e-5
+        )
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -298,7 +303,7 @@ def test_tokens_that_a_grammar_left_out_fill_up_the_list() -> None:
         listed = ids[1:]
         assert len(set(listed)) == 5, "a token twice would overwrite its own logprob"
         assert all(0 <= token < VOCAB for token in listed)
-        assert all((logprob == -INF) == (i >= 2 or ids[0] == 1 and i >= 1) for i, logprob in enumerate(logprobs[1:]))
+        assert all((logprob == -INF) == (i >= 2 or (ids[0] == 1 and i >= 1)) for i, logprob in enumerate(logprobs[1:]))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
