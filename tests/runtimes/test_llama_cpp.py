@@ -269,6 +269,13 @@ class TestFiles:
         with pytest.raises((ParameterError, ParameterTypeError), match=message):
             LlamaCpp(spm_path, **parameters)
 
+    def test_a_cache_that_there_is_no_memory_for(self, spm_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(native.lib, "llama_init_from_model", lambda model, parameters: None)
+        with pytest.raises(
+            ParameterError, match="no room for cache_tokens 1024 and max_sequences 8: it does not say why"
+        ):
+            LlamaCpp(spm_path)
+
     @pytest.mark.skipif(llama_cpp.llama_supports_gpu_offload(), reason="this llama.cpp has a GPU")
     def test_layers_on_a_gpu_that_is_not_there(self, spm_path: Path) -> None:
         with pytest.raises(ParameterError, match="n_gpu_layers must be 0 or -1 with this build"):
