@@ -55,6 +55,15 @@ class TestConformance(RuntimeConformance):
         return NumpyLlama(folder / "random-llama")
 
 
+class TestConformanceOfSentencePiece(RuntimeConformance):
+    tolerance = 1e-3
+
+    @classmethod
+    def make_runtime(cls, folder: Path) -> Any:
+        settings: dict[str, Any] = {"bos_token_id": 1, "add_bos_token": True, "unk_token_id": 0}
+        return LlamaCpp(write_gguf(folder / "spm.gguf", sentencepiece(), **settings), cache_type="f32")
+
+
 PROMPTS = [
     "Hello!",
     "What is your name?",
