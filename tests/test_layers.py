@@ -62,8 +62,8 @@ ALLOWED = {
     # The other direction knows no runtime: a host has its own model.
     "plugins": ("plugins", "_core", "ops", "params", "sampler", "text", "extras"),
     "runtimes.llama_cpp_native": ("extras",),
-    "runtimes.llama_cpp_tokenizer": ("runtimes.llama_cpp_native",),
-    "runtimes.llama_cpp": ("runtimes.llama_cpp_native", "runtimes.llama_cpp_tokenizer", "params"),
+    "runtimes.llama_cpp_tokenizer": ("runtimes.llama_cpp_native", "extras"),
+    "runtimes.llama_cpp": ("runtimes.llama_cpp_native", "runtimes.llama_cpp_tokenizer", "params", "extras"),
     "models": (),
     "chat": ("engine", "async_engine", "text", "params", "runtimes", "models", "extras", "ops"),
     "server": ("server", "chat", "async_engine", "engine", "models", "extras"),
