@@ -24,12 +24,12 @@ ALLOWED = {
     # Where the core refuses logits, `ops` and `sampler` ask here.
     "host_arrays": (),
     "ops": ("_core", "params", "per_row", "host_arrays", "cuda"),
-    # Logits on a device: `ops` goes there with them, nobody else does.
+    # Logits on a device: `ops` and `sampler` go there with them, nobody else does.
     "cuda": ("_core", "params", "per_row", "libraries", "device_arrays"),
     "device_arrays": ("_core", "params", "per_row", "libraries"),
     "libraries": ("params",),
     "torch": ("ops", "extras"),
-    "sampler": ("_core", "params", "per_row", "host_arrays"),
+    "sampler": ("_core", "params", "per_row", "host_arrays", "cuda"),
     "text": ("_core", "runtimes.base", "extras"),
     "in_flight": ("params", "sampler"),
     "engine": ("in_flight", "sampler", "ops", "params", "runtimes.base"),
@@ -42,6 +42,15 @@ ALLOWED = {
     "runtimes.matrix": (),
     "runtimes.llama_weights": ("runtimes.matrix", "runtimes.model_files"),
     "runtimes.llama_cache": ("runtimes.matrix", "runtimes.llama_weights"),
+    "runtimes.transformers_cache": (),
+    "runtimes.transformers_files": ("text", "extras"),
+    "runtimes.transformers": (
+        "runtimes.base",
+        "runtimes.transformers_files",
+        "runtimes.transformers_cache",
+        "text",
+        "extras",
+    ),
     "runtimes.numpy_llama": (
         "runtimes.matrix",
         "runtimes.llama_weights",

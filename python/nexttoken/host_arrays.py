@@ -51,8 +51,7 @@ def lend(logits: Any, error: Exception) -> npt.NDArray[Any] | None:
         raise ParameterTypeError(_DTYPES + str(logits.dtype).removeprefix("torch.")) from None
     if said.startswith(_HOST):
         raise ParameterTypeError(
-            f"{_HOST}{_device(logits, said.removeprefix(_HOST))}: a Sampler is of the host; nexttoken.sample draws on "
-            "the device, and logits.cpu() or the like brings them here"
+            f"{_HOST}{_device(logits, said.removeprefix(_HOST))}: logits.cpu() or the like brings them here"
         ) from None
     array = logits if isinstance(logits, np.ndarray) else _through_numpy(logits)
     if array is not None and array.dtype.isnative and array.dtype.byteorder != "=":

@@ -65,7 +65,8 @@ def prepare(fields: Mapping[str, Any], find: Callable[[Any], ChatModel] | None =
     check_vocabulary(request.params, model.runtime.vocab_size)
     if request.params.n > model.engine.max_rows:
         raise BadRequestError(
-            f"Invalid 'n': this model gives at most {model.engine.max_rows} choices at a time, got {request.params.n}.",
+            f"Invalid 'n': integer above maximum value. Expected a value <= {model.engine.max_rows} with this model, "
+            f"but got {request.params.n} instead.",
             param="n",
             code="integer_above_max_value",
         )

@@ -11,13 +11,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nexttoken.exceptions import GenerationError, ModelFileError, ParameterError
+from nexttoken.exceptions import GenerationError, ModelFileError, ParameterError, ParameterTypeError
 from nexttoken.params import check_choice, is_integer, shown
-from nexttoken.runtimes.llama_cpp_native import NativeContext, NativeModel, lib
+from nexttoken.runtimes.llama_cpp_native import NativeContext, NativeModel, lib, told
 from nexttoken.runtimes.llama_cpp_tokenizer import GgufTokenizer
 
 __all__ = ["LlamaCpp"]
@@ -77,7 +78,7 @@ class LlamaCpp:
     ------
     ModelFileError
         The file is missing, broken, of a model that does not generate text, or has no chat template and none is given.
-    ParameterError
+    ParameterError, ParameterTypeError
         Naming the parameter.
     MissingExtraError
         The package `llama-cpp-python` is not installed.
@@ -292,8 +293,7 @@ class LlamaCpp:
                 "raise cache_tokens, or lower max_sequences"
             )
         if status:
-            said = "".join(lines).strip() or "it does not say why"
-            raise GenerationError(f"llama_decode failed with {status} on {size} tokens: {said}")
+            raise GenerationError(f"llama_decode failed with {status} on {size} tokens: {told(lines)}")
 
     def _open(self) -> NativeContext:
         if self._native is None:
@@ -326,9 +326,11 @@ class LlamaCpp:
             raise ParameterError(f"there is no sequence {sequence}: it was freed, or never made") from None
 
 
-def _check(name: str, value: object, low: int, high: int) -> None:
-    if not is_integer(value) or not low <= value <= high:  # type: ignore[operator]
-        raise ParameterError(f"{name} must be an integer in [{low}, {high}], got {shown(value)}")
+def _check(name: str, value: Any, low: int, high: int) -> None:
+    if not is_integer(value):
+        raise ParameterTypeError(f"{name} must be an integer, got {shown(value)}")
+    if not low <= value <= high:
+        raise ParameterError(f"{name} must be in [{low}, {high}], got {shown(value)}")
 
 
 def _check_file(path: Path) -> None:

@@ -22,7 +22,7 @@ from nexttoken.extras import require
 
 lib: Any = require("llama_cpp", "llama-cpp")
 
-_WARNING, _ERROR, _CONTINUED = 2, 3, 5
+_ERROR, _CONTINUED = 4, 5  # of ggml_log_level; the list in llama-cpp-python is of another year
 _captured = threading.local()
 
 
@@ -41,7 +41,7 @@ class NativeModel:
         with log_lines() as lines:
             pointer = lib.llama_model_load_from_file(bytes(path), parameters)
         if not pointer:
-            raise ModelFileError(f"expected a GGUF model at {path}: {_told(lines)}")
+            raise ModelFileError(f"expected a GGUF model at {path}: {told(lines)}")
         self.pointer = pointer
         self.vocab = lib.llama_model_get_vocab(pointer)
         weakref.finalize(self, _free_model, pointer)
@@ -73,9 +73,9 @@ class NativeContext:
         if not pointer:
             raise MemoryError(
                 f"llama.cpp could not make a context of {parameters.n_ctx} tokens for "
-                f"{parameters.n_seq_max} sequences: {_told(lines)}"
+                f"{parameters.n_seq_max} sequences: {told(lines)}"
             )
-        self.model = model  # is freed after the context
+        self._held = _Held(pointer, model)
         self.pointer = pointer
         self.memory = lib.llama_get_memory(pointer)
         self._vocab_size = lib.llama_vocab_n_tokens(model.vocab)
@@ -97,7 +97,6 @@ class NativeContext:
         ):
             kind = dict(lib.llama_batch._fields_)[field]
             setattr(batch, field, ctypes.cast(column.ctypes.data, kind))
-        weakref.finalize(self, _free_context, pointer, model)
 
     def decode(self, size: int) -> tuple[int, list[str]]:
         """Read the batch's first `size` rows. Returns llama.cpp's status and what it logged."""
@@ -111,7 +110,8 @@ class NativeContext:
         known, view = self._views.get(rows, (0, None))
         if view is None or known != address:
             count = rows * self._vocab_size
-            memory = (ctypes.c_float * count).from_address(address)
+            memory: Any = (ctypes.c_float * count).from_address(address)
+            memory.held = self._held  # whoever has the view has the memory
             view = np.frombuffer(memory, np.float32).reshape(rows, self._vocab_size)
             self._views[rows] = (address, view)
         return view
@@ -123,6 +123,13 @@ class NativeContext:
     def copy(self, source: int, target: int) -> None:
         """Let the sequence `target` hold what `source` holds."""
         lib.llama_memory_seq_cp(self.memory, source, target, -1, -1)
+
+
+class _Held:
+    """A context and the model under it, which is freed second; apart from what holds views, so that no circle forms."""
+
+    def __init__(self, pointer: Any, model: NativeModel) -> None:
+        weakref.finalize(self, _free_context, pointer, model)
 
 
 def _free_model(pointer: Any) -> None:
@@ -145,15 +152,16 @@ def log_lines() -> Iterator[list[str]]:
     _install()
     lines: list[str] = []
     outer = getattr(_captured, "lines", None)
-    _captured.lines = lines
+    _captured.lines, _captured.went_on = lines, False
     try:
         yield lines
     finally:
         _captured.lines = outer
 
 
-def _told(lines: Sequence[str]) -> str:
-    return "; ".join(line.strip() for line in lines if line.strip()) or "it does not say why"
+def told(lines: Sequence[str]) -> str:
+    """What llama.cpp complained of, as the end of a message."""
+    return "; ".join("".join(lines).strip().splitlines()) or "it does not say why"
 
 
 _previous: Any = None
@@ -172,15 +180,16 @@ def _install() -> None:
             lib.llama_log_set(_callback, ctypes.c_void_p())
 
 
-def _on_log(level: int, text: bytes, data: Any) -> None:
+def _take_line(level: int, text: bytes, data: Any) -> None:
     lines = getattr(_captured, "lines", None)
     if lines is None:
         if _previous:
             _previous(level, text, data)
-    elif level in (_WARNING, _ERROR):
+    elif level == _ERROR or (level == _CONTINUED and _captured.went_on):
         lines.append(text.decode("utf-8", "replace"))
-    elif level == _CONTINUED and lines:
-        lines[-1] += text.decode("utf-8", "replace")
+        _captured.went_on = True
+    else:
+        _captured.went_on = False
 
 
-_callback = lib.llama_log_callback(_on_log)  # for as long as the library may call it
+_callback: Any = lib.llama_log_callback(_take_line)  # for as long as the library may call it
