@@ -401,6 +401,21 @@ class TestRoom:
                 runtime.free(sequence)
             assert held[0] not in runtime._sequences
 
+    def test_a_step_that_fails_half_way_is_taken_back(self, spm_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where the failure is not for lack of room, llama.cpp keeps what it had read."""
+        runtime = LlamaCpp(spm_path)
+        held = [runtime.prefill([5, 6])[0], runtime.prefill([7])[0]]
+        context = runtime._open()
+        real = context.decode
+        with monkeypatch.context() as patch:
+            patch.setattr(context, "decode", lambda size: (real(size), (-3, ["out of ", "memory\n"]))[1])
+            with pytest.raises(GenerationError, match=r"failed with -3 on 2 tokens: out of memory$"):
+                runtime.decode(held, [9, 9])
+            with pytest.raises(GenerationError, match=r"failed with -3 on 3 tokens"):
+                runtime.prefill([5, 6, 9])
+        logits = runtime.decode(held, [9, 9]).copy()
+        np.testing.assert_allclose(runtime.prefill([5, 6, 9])[1], logits[0], rtol=0, atol=0.02)
+
     def test_every_sequence_may_fill_its_context(self, spm_path: Path) -> None:
         runtime = LlamaCpp(spm_path, max_sequences=5)
         held = [runtime.prefill([3 + i] * 127)[0] for i in range(5)]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+
 import random_llama
 
 from .conformance import RuntimeConformance
@@ -17,8 +15,6 @@ from .conformance import RuntimeConformance
 torch = pytest.importorskip("torch", reason="torch is not installed: make test-transformers")
 transformers = pytest.importorskip("transformers", reason="transformers is not installed: make test-transformers")
 
-from nexttoken.exceptions import DeviceError, GenerationError, ModelFileError, ParameterError  # noqa: E402
-from nexttoken.exceptions import ParameterTypeError  # noqa: E402
 from nexttoken.runtimes.numpy_llama import NumpyLlama  # noqa: E402
 from nexttoken.runtimes.transformers import TransformersModel  # noqa: E402
 

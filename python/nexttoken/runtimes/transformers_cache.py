@@ -1,8 +1,8 @@
 """Keys and values of many sequences as the rows of transformers' own caches.
 
 A `Batch` is one cache. Its rows end at the same column: shorter sequences have padding before their beginning, which
-the attention mask hides. So rows join a batch, leave it and are forked by copying columns, and a step of all of them is one
-forward pass. Nothing is copied while a batch stays as it is.
+the attention mask hides. So rows join a batch, leave it and are forked by copying columns, and a step of all of them is
+one forward pass. Nothing is copied while a batch stays as it is.
 
 That is right where every layer keeps the keys and values of single tokens (`DynamicLayer`), or of the last ones in a
 window (`DynamicSlidingWindowLayer`), and the model is told positions and mask. Other caches hold one row and are forked
