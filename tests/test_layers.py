@@ -60,7 +60,7 @@ ALLOWED = {
         "extras",
     ),
     # The other direction knows no runtime: a host has its own model.
-    "plugins": ("_core", "ops", "params", "sampler", "text", "extras"),
+    "plugins": ("plugins", "_core", "ops", "params", "sampler", "text", "extras"),
     "runtimes.llama_cpp_native": ("extras",),
     "runtimes.llama_cpp_tokenizer": ("runtimes.llama_cpp_native",),
     "runtimes.llama_cpp": ("runtimes.llama_cpp_native", "runtimes.llama_cpp_tokenizer", "params"),
