@@ -7,6 +7,7 @@ import ctypes
 import resource
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -534,6 +535,27 @@ def test_lazy_arrays_are_evaluated_when_read(mlx: Any) -> None:
         wanted = [[3, 0], [0, 3]][step % 2]
         assert nexttoken.sample(lazy + 0.5, temperature=0).token_ids.tolist() == wanted
         assert sampler.step(lazy * 2, rows).token_ids.tolist() == wanted
+
+
+def test_threads_of_mlx(mlx: Any) -> None:
+    """It evaluates in the thread that made the array only, and says so; what is evaluated is read in any."""
+    said: list[Any] = []
+
+    def draw(logits: Any) -> None:
+        try:
+            said.append(nexttoken.sample(logits, temperature=0).token_ids.tolist())
+        except RuntimeError as error:
+            said.append(str(error))
+
+    lazy, done = (mlx.array([[0.0, 2.0, 1.0, 0.0]]) * 2 for _ in range(2))
+    mlx.eval(done)
+    for logits in (lazy, done):
+        thread = threading.Thread(target=draw, args=(logits,))
+        thread.start()
+        thread.join()
+    assert said[1] == [1]
+    assert said[0] == [1] or "in current thread" in said[0]
+    assert nexttoken.sample(lazy, temperature=0).token_ids.tolist() == [1]
 
 
 def test_inside_a_compiled_function_of_mlx(mlx: Any) -> None:
