@@ -407,7 +407,8 @@ def test_device_memory_without_a_library() -> None:
 def arrays_of(name: str) -> Callable[[Any], Any]:
     """What makes an array of nested lists."""
     package = {"torch": "torch", "jax": "jax.numpy", "mlx": "mlx.core", "numpy": "numpy"}[name]
-    module = pytest.importorskip(package, reason=f"{name} is not installed: make test-{name}")
+    verb = "test-slow" if name == "torch" else f"test-{name}"
+    module = pytest.importorskip(package, reason=f"{name} is not installed: make {verb}")
     return module.tensor if name == "torch" else module.array
 
 
