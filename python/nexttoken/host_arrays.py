@@ -54,12 +54,7 @@ def lend(logits: Any, error: Exception) -> npt.NDArray[Any] | None:
         raise ParameterTypeError(
             f"logits must be in host or CUDA memory, got {where}: logits.cpu() or the like brings them to the host"
         ) from None
-    array = logits if isinstance(logits, np.ndarray) else _through_numpy(logits)
-    if array is not None and array.dtype.isnative and array.dtype.byteorder != "=":
-        # As ctypes and some buffers have it: "<", where NumPy itself says "=", which here is the same.
-        native: npt.NDArray[Any] = array.view(array.dtype.newbyteorder("="))
-        return native
-    return None if array is logits else array
+    return None if isinstance(logits, np.ndarray) else _through_numpy(logits)
 
 
 def _explain_jax(logits: Any, error: Exception) -> None:

@@ -586,3 +586,11 @@ def test_results_of_torch_are_tensors_and_of_all_others_numpy_arrays(logits: npt
         step = sampler.step(given, rows)
         assert all(isinstance(x, np.ndarray) for x in (step.token_ids, step.status, step.logprobs)), name
     assert {"numpy", "memoryview", "array interface"} <= set(seen)
+
+
+def test_a_masked_array_is_refused() -> None:
+    values = np.ma.masked_array(np.zeros((2, 4), np.float32), mask=[[1, 0, 0, 0]] * 2)
+    for call in (nexttoken.sample, nexttoken.distribution, nexttoken.Sampler(4).step):
+        with pytest.raises(ParameterTypeError, match=r"^logits must be a plain array, got a masked one$"):
+            call(values)
+    nexttoken.sample(np.zeros((2, 4), np.float32).view(np.matrix))  # other subclasses hide nothing
