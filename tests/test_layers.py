@@ -75,7 +75,7 @@ ALLOWED = {
     "bench.check": ("bench", "_core", "reference"),
     "bench.decode": ("bench", "_core", "engine", "params", "sampler", "runtimes.base"),
     "__main__": ("cli",),
-    "__init__": ("_core", "ops", "params", "sampler", "chat"),
+    "__init__": ("_core", "ops", "params", "sampler", "chat", "plugins"),
 }
 
 

@@ -92,8 +92,8 @@ def read_chat_template(tokenizer: Any) -> str:
         template = template.get("default")
     if not isinstance(template, str):
         raise ModelFileError(
-            "expected a chat template (chat_template.jinja, or in tokenizer_config.json one, or one named 'default') with "
-            f"the tokenizer of {tokenizer.name_or_path or 'this model'}, got none: pass chat_template="
+            "expected a chat template (chat_template.jinja, or in tokenizer_config.json one, or one named 'default') "
+            f"with the tokenizer of {tokenizer.name_or_path or 'this model'}, got none: pass chat_template="
         )
     return template
 
