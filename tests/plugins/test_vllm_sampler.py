@@ -271,11 +271,15 @@ def test_logprobs_are_vllms(mode: Any, wanted: int) -> None:
     assert torch.equal(mine.sampled_token_ids, theirs.sampled_token_ids)
     assert mine.sampled_token_ids.dtype == theirs.sampled_token_ids.dtype
     if wanted == -1:
-        torch.testing.assert_close(mine.logprobs_tensors.logprobs, theirs.logprobs_tensors.logprobs, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            mine.logprobs_tensors.logprobs, theirs.logprobs_tensors.logprobs, rtol=1e-5, atol=1e-5
+        )
     elif mode.startswith("raw") or wanted == 0:
         same_logprobs(mine.logprobs_tensors, theirs.logprobs_tensors)
     else:  # of tokens at -inf, vLLM names some
-        torch.testing.assert_close(mine.logprobs_tensors.logprobs, theirs.logprobs_tensors.logprobs, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            mine.logprobs_tensors.logprobs, theirs.logprobs_tensors.logprobs, rtol=1e-5, atol=1e-5
+        )
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

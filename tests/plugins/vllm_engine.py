@@ -22,6 +22,26 @@ def where_sampling_happens(worker: Any) -> dict[str, Any]:
     return {"pid": os.getpid(), "state": plugin.state(), "ours": getattr(Sampler.forward, "nexttoken", False)}
 
 
+def record(worker: Any) -> None:
+    """From now on keep what this worker's sampler draws: under tensor parallelism each rank draws by itself."""
+    from vllm.v1.sample.sampler import Sampler
+
+    forward, Sampler.drawn = Sampler.forward, []
+
+    def recording(self: Any, *arguments: Any, **named: Any) -> Any:
+        output = forward(self, *arguments, **named)
+        Sampler.drawn.append(output.sampled_token_ids.flatten().tolist())
+        return output
+
+    Sampler.forward = recording
+
+
+def recorded(worker: Any) -> list[list[int]]:
+    from vllm.v1.sample.sampler import Sampler
+
+    return list(Sampler.drawn)
+
+
 def answer(llm: Any, requests: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     """One batch: for each request its choices."""
     from vllm import SamplingParams
@@ -46,11 +66,14 @@ def main(directory: str, answers: str) -> None:
     job = json.load(sys.stdin)
     llm = LLM(directory, dtype="float32", enforce_eager=True, **job["engine"])
     workers = llm.collective_rpc(where_sampling_happens)
+    llm.collective_rpc(record)
     begin = time.perf_counter()
     batches = [answer(llm, requests) for requests in job["batches"]]
     seconds = time.perf_counter() - begin
+    drawn = llm.collective_rpc(recorded)
     with open(answers, "w", encoding="utf-8") as file:
-        json.dump({"pid": os.getpid(), "workers": workers, "batches": batches, "seconds": seconds}, file)
+        found = {"pid": os.getpid(), "workers": workers, "drawn": drawn, "batches": batches, "seconds": seconds}
+        json.dump(found, file)
 
 
 if __name__ == "__main__":
