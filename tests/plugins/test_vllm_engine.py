@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from random_llama import write_chat_model
 
 pytestmark = [

@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 import pytest
+
 from plugins.installed import import_vllm
 
 import_vllm()
@@ -131,14 +132,14 @@ def test_a_fingerprint_is_of_code_alone() -> None:
 
     plain = step
 
-    def step(a: int) -> int:  # type: ignore[no-redef]  # noqa: F811
+    def step(a: int) -> int:  # type: ignore[no-redef]
         """Why."""
         # and how
         return a + 1
 
     told = step
 
-    def step(a: int) -> int:  # type: ignore[no-redef]  # noqa: F811
+    def step(a: int) -> int:  # type: ignore[no-redef]
         return a + 2
 
     assert vllm_fit.fingerprint(plain) == vllm_fit.fingerprint(told) != vllm_fit.fingerprint(step)

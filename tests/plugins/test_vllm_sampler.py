@@ -12,12 +12,12 @@ import chi_square
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from plugins.installed import import_vllm
 
 import_vllm()
 
 import torch
-from plugins.vllm_batches import ORIGINAL, OURS, Row, add, input_batch, logits_of, metadata, row
 from vllm import SamplingParams
 from vllm.sampling_params import StructuredOutputsParams
 from vllm.v1.sample.logits_processor import LogitsProcessor
@@ -25,6 +25,7 @@ from vllm.v1.sample.sampler import Sampler
 
 import nexttoken
 from nexttoken.plugins import vllm_metadata, vllm_sampler
+from plugins.vllm_batches import ORIGINAL, OURS, Row, add, input_batch, logits_of, metadata, row
 
 VOCAB = 300
 SAMPLER = Sampler()
@@ -42,7 +43,11 @@ ROWS: dict[str, Row] = {
     "frequency": row(frequency_penalty=-0.7, output=[4, 5, 5, 9]),
     "repetition": row(repetition_penalty=1.4, prompt=[7, 8, 8, 299], output=[4, 5]),
     "all penalties": row(
-        presence_penalty=0.5, frequency_penalty=0.3, repetition_penalty=0.8, prompt=range(50), output=[*range(40, 60), 41]
+        presence_penalty=0.5,
+        frequency_penalty=0.3,
+        repetition_penalty=0.8,
+        prompt=range(50),
+        output=[*range(40, 60), 41],
     ),
     "bias": row(logit_bias={3: 4.0, 299: -2.5}),
     "bias and penalty": row(logit_bias={3: 4.0}, presence_penalty=1.0, output=[3, 3]),
@@ -85,7 +90,7 @@ def probabilities(logits: torch.Tensor, batch: Any) -> npt.NDArray[np.float64]:
 
 
 def vllms_probabilities(logits: torch.Tensor, batch: Any) -> npt.NDArray[np.float64]:
-    """What vLLM draws from, by its own functions: the softmax of its processed logits; a greedy row is its best token."""
+    """What vLLM draws from, by its own functions: softmax of its processed logits; a greedy row is its best token."""
     sampler = Sampler(logprobs_mode="processed_logits")
     output = ORIGINAL(sampler, logits.clone(), replace(batch, max_num_logprobs=-1))
     processed = output.logprobs_tensors.logprobs
@@ -302,7 +307,7 @@ def test_tokens_that_a_grammar_left_out_fill_up_the_list() -> None:
         listed = ids[1:]
         assert len(set(listed)) == 5, "a token twice would overwrite its own logprob"
         assert all(0 <= token < VOCAB for token in listed)
-        assert all((logprob == -INF) == (i >= 2 or ids[0] == 1 and i >= 1) for i, logprob in enumerate(logprobs[1:]))
+        assert all((logprob == -INF) == (i >= 2 or (ids[0] == 1 and i >= 1)) for i, logprob in enumerate(logprobs[1:]))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
