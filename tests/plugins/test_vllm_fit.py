@@ -23,6 +23,9 @@ from nexttoken.plugins import vllm as plugin
 from nexttoken.plugins import vllm_fit
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(autouse=True)
 def as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     kept = Sampler.forward, InputBatch._make_sampling_metadata

@@ -27,6 +27,8 @@ import nexttoken
 from nexttoken.plugins import vllm_metadata, vllm_sampler
 from plugins.vllm_batches import ORIGINAL, OURS, Row, add, input_batch, logits_of, metadata, row
 
+pytestmark = pytest.mark.slow
+
 VOCAB = 300
 SAMPLER = Sampler()
 INF = float("inf")

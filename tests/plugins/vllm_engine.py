@@ -46,6 +46,9 @@ def answer(llm: Any, requests: list[dict[str, Any]]) -> list[list[dict[str, Any]
     """One batch: for each request its choices."""
     from vllm import SamplingParams
 
+    for request in requests:
+        if "logit_bias" in request:  # JSON's keys are strings
+            request["logit_bias"] = {int(token): bias for token, bias in request["logit_bias"].items()}
     prompts = [{"prompt_token_ids": request.pop("prompt")} for request in requests]
     results = llm.generate(prompts, [SamplingParams(**request) for request in requests], use_tqdm=False)
     return [[choice(output) for output in result.outputs] for result in results]
