@@ -9,7 +9,7 @@ CORE := pyproject.toml constraints.txt CMakeLists.txt $(wildcard cmake/* benchma
 # C++ of ours, without vendored headers.
 CXX_OURS = $(shell find csrc tests/cpp tests/cuda benchmarks -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh' -o -name '*.c' | grep -v third_party)
 
-.PHONY: run test test-all test-slow test-cpp test-cuda test-vllm lint format stubs bench bench-results bench-docs bench-parts golden model build-cuda gpu-check-parity gpu-check-sanitize gpu-check-bench gpu-check-python clean help
+.PHONY: run test test-all test-slow test-cpp test-cuda lint format stubs bench bench-results bench-docs bench-parts golden model build-cuda test-runtimes test-vllm $(RUNTIME_JOBS) gpu-check-parity gpu-check-sanitize gpu-check-bench gpu-check-python clean help
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,21 @@ test-cuda: $(VENV)/.test  ## The CUDA kernels on the host, under ASan + UBSan: n
 
 test-all: test-slow test-cpp  ## Everything: long statistics, heavy packages, sanitizers, emulated Arm, fuzzers, CUDA for all cards
 	$(MAKE) build-cuda CUDA_ARCHS="80 86 89 90 100 120"
+
+# One job for each package that a model may run on; all but vLLM, which pins much, are installed side by side.
+RUNTIME_JOBS := test-transformers test-llama-cpp test-onnxruntime-genai test-mlx test-jax
+test-runtimes: $(RUNTIME_JOBS) test-vllm  ## Runtimes and plugins, each with its package installed
+
+test-transformers: $(VENV)/.test $(VENV)/.transformers  ## The transformers runtime and generate()
+	$(BIN)/python -m pytest -n auto tests/runtimes/test_transformers* tests/plugins/test_transformers*
+test-llama-cpp: $(VENV)/.test $(VENV)/.test-llama-cpp  ## The llama.cpp runtime and logits processor (compiles it: ten minutes)
+	$(BIN)/python -m pytest -n auto tests/runtimes/test_llama_cpp* tests/plugins/test_llama_cpp*
+test-onnxruntime-genai: $(VENV)/.test $(VENV)/.test-onnxruntime-genai  ## The ONNX Runtime GenAI runtime
+	$(BIN)/python -m pytest -n auto tests/runtimes/test_onnxruntime_genai*
+test-mlx: $(VENV)/.test $(VENV)/.test-mlx  ## Arrays of MLX, and MLX-LM with our sampler
+	$(BIN)/python -m pytest -n auto tests/contract/test_array_libraries.py tests/plugins/test_mlx_lm*
+test-jax: $(VENV)/.test $(VENV)/.test-jax  ## Arrays of JAX, and draws inside jit
+	$(BIN)/python -m pytest -n auto tests/contract/test_array_libraries.py tests/docs/test_own_loop.py
 
 test-slow: $(VENV)/.test $(VENV)/.transformers  ## All Python tests, with torch and transformers installed, and with an old NumPy
 	$(BIN)/python -m pytest -n auto
@@ -187,6 +202,7 @@ $(BIN)/python:
 	$(PIP) --upgrade pip
 
 # What each verb needs installed. The package is editable: a change of Python needs no new install, a change of the core does.
-$(VENV)/.chat $(VENV)/.test $(VENV)/.lint $(VENV)/.suite $(VENV)/.rivals $(VENV)/.transformers: $(VENV)/.%: $(CORE) | $(BIN)/python
+WANTED := chat test lint suite rivals transformers test-llama-cpp test-onnxruntime-genai test-mlx test-jax
+$(WANTED:%=$(VENV)/.%): $(VENV)/.%: $(CORE) | $(BIN)/python
 	$(PIP) -e '.[$*]'
 	@touch $@

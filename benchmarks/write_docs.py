@@ -1,7 +1,8 @@
 """Tables and charts of the documentation from benchmarks/results: `make bench-docs`.
 
 Fills what stands between ``<!-- benchmark: NAME -->`` and ``<!-- end of benchmark -->`` in README.md,
-docs/performance.md and docs/serving.md, and draws docs/*.svg. Numbers on those pages come from no other place.
+docs/performance.md, docs/plugging-in.md and docs/serving.md, and draws docs/*.svg. Numbers on those pages come from no
+other place.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from nexttoken.bench.table import LEFT, SECTIONS, cells, heading
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = ("README.md", "docs/performance.md", "docs/serving.md")
+PAGES = ("README.md", "docs/performance.md", "docs/plugging-in.md", "docs/serving.md")
 MARKED = re.compile(r"(<!-- benchmark: ([\w-]+) -->\n)(.*?)(<!-- end of benchmark -->)", re.DOTALL)
 CHARTS = {
     "rivals": ("rivals", "Times the cost of nexttoken"),
@@ -41,7 +42,7 @@ NOT_MEASURED = {
 
 def reports() -> dict[str, Report]:
     """The committed results by kind, those of a GPU by name; checks, and what a server does, are no reports."""
-    others = ("gpu-parity", "gpu-sanitize", "gpu-python", "serving")
+    others = ("gpu-parity", "gpu-sanitize", "gpu-python", "serving", "hosts")
     paths = [path for path in sorted(RESULTS.glob("*.json")) if path.stem not in others]
     return {path.stem: read_report(path) for path in paths}
 
@@ -83,6 +84,32 @@ def serving_text() -> str:
         f"- The first byte of a stream comes after {found['first_byte_ms']:.1f} ms, of which one forward pass over the "
         f"prompt is {found['prompt_forward_ms']:.1f}.\n"
     )
+
+
+def hosts_text() -> str:
+    """Each runtime's own sampling beside ours; empty where none was measured."""
+    path = RESULTS / "hosts.json"
+    if not path.exists():
+        return ""
+    found = json.loads(path.read_text())
+    columns = ["runtime", "version", "way", "us a step", "own", "beyond the bare pass", "own beyond it", "ratio"]
+    rows, notes = [], []
+    for name, host in found.items():
+        ways = {way: figures["median_us"] for way, figures in host["ways"].items()}
+        for way in [way for way in ways if way.startswith("ours")]:
+            own = ways.get(way.replace("ours", "own"))
+            bare = ways.get(way.replace("ours", "bare"), ways.get("bare", 0.0))
+            if own is None:
+                continue
+            label = way.removeprefix("ours").strip(" ,") or "penalties, top_p 0.95"
+            cells = [f"{ways[way]:,.0f}", f"{own:,.0f}", f"{ways[way] - bare:,.0f}", f"{own - bare:,.0f}"]
+            rows.append([name, host["version"], label, *cells, f"{own / ways[way]:.2f} x"])
+        machine = host["machine"]
+        notes.append(
+            f"- **{name}** ({machine['cpu']}, {machine['cores']} cores, {host['rounds']} rounds of {host['tokens']} "
+            f"tokens, commit {host['commit']}): {host['note']}"
+        )
+    return markdown(columns, rows) + "\n\n" + "\n".join(notes) + "\n"
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -130,6 +157,8 @@ def filled(page: str, text: str, found: dict[str, Report]) -> str:
             content = parity_text()
         elif name == "serving":
             content = serving_text()
+        elif name == "hosts":
+            content = hosts_text()
         elif name in found:
             content = report_text(found[name])
         return match[1] + (content or NOT_MEASURED.get(name, "Not measured yet.\n")) + match[4]

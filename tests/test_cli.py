@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import nexttoken
 from nexttoken.cli import main
 from nexttoken.exceptions import NotFoundError
+from nexttoken.plugins import PLUGINS
+from nexttoken.runtimes import RUNTIMES
 from nexttoken.runtimes.scripted import ScriptedRuntime
 
 pytest.importorskip("openai", reason="the chat command needs the chat extra")
@@ -300,21 +304,29 @@ def test_info():
     assert "model tiny-chat" in facts
 
 
-def test_info_names_every_runtime_there_is():
-    """Each module with a class that meets the protocol is in the table, and nothing else is."""
-    import importlib
-    import pkgutil
+def test_info_names_every_runtime_and_plugin_there_is():
+    """Each module with a class that meets the protocol is in the table, and so is each host."""
+    package = Path(nexttoken.__file__).parent
+    runtimes = [path.stem for path in (package / "runtimes").glob("*.py") if "    def prefill(" in path.read_text()]
+    assert sorted(RUNTIMES) == sorted(set(runtimes) - {"base"})
+    for name, entry in RUNTIMES.items():
+        assert f"class {entry.class_name}:" in (package / "runtimes" / f"{name}.py").read_text()
+    modules = {path.stem for path in (package / "plugins").glob("*.py")} - {"__init__"}
+    # What else is there are parts of one: transformers_config of transformers.
+    assert set(PLUGINS) <= modules
+    assert all(module.startswith(tuple(f"{host}_" for host in PLUGINS)) for module in modules - set(PLUGINS))
 
-    import nexttoken.runtimes
-    from nexttoken.runtimes import RUNTIMES
 
-    def is_runtime(name):
-        module = importlib.import_module(f"nexttoken.runtimes.{name}")
-        own = [value for value in vars(module).values() if getattr(value, "__module__", None) == module.__name__]
-        return name != "base" and any(hasattr(value, "prefill") for value in own)
-
-    names = [module.name for module in pkgutil.iter_modules(nexttoken.runtimes.__path__)]
-    assert sorted(RUNTIMES) == sorted(filter(is_runtime, names))
+def test_info_says_what_cannot_be_loaded(tmp_path):
+    (tmp_path / "mlx_lm.py").write_text("raise OSError('libmlx.so: no such file\\nand more')")
+    out = subprocess.run(
+        [sys.executable, "-m", "nexttoken", "info"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    ).stdout
+    assert "plugin mlx_lm: cannot be loaded: OSError: libmlx.so: no such file\n" in out
 
 
 def test_a_reader_that_has_left():

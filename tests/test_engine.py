@@ -533,6 +533,20 @@ def test_no_more_rows_than_allowed():
         engine.submit(PROMPT, SamplingParams(n=6))
 
 
+def test_no_more_rows_than_the_runtime_holds():
+    runtime = ScriptedRuntime(["abc"])
+    runtime.max_sequences = 3
+    engine = Engine(runtime)
+    assert engine.max_rows == 3
+    handles = [engine.submit(PROMPT, SamplingParams(n=n, **GREEDY)) for n in (2, 3, 1, 1)]
+    assert [len(list(handle)) for handle in handles] == [8, 12, 4, 4]
+    assert max(batches(runtime)) == 3
+    engine.max_rows = 128  # as a server sets it
+    assert engine.max_rows == 3
+    engine.max_rows = 2
+    assert engine.max_rows == 2
+
+
 def test_a_request_that_needs_more_room_is_overtaken_64_times():
     """Then the door is held for it; those that came before it go first all the same."""
     runtime = ScriptedRuntime(lambda prompt, output: line(65))

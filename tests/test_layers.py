@@ -21,24 +21,36 @@ ALLOWED = {
     "extras": (),
     "params": (),
     "per_row": ("params",),
-    "ops": ("_core", "params", "per_row", "cuda"),
-    # Logits on a device: `ops` goes there with them, nobody else does.
+    # Where the core refuses logits, `ops` and `sampler` ask here.
+    "host_arrays": (),
+    "ops": ("_core", "params", "per_row", "host_arrays", "cuda"),
+    # Logits on a device: `ops` and `sampler` go there with them, nobody else does.
     "cuda": ("_core", "params", "per_row", "libraries", "device_arrays"),
     "device_arrays": ("_core", "params", "per_row", "libraries"),
     "libraries": ("params",),
     "torch": ("ops", "extras"),
-    "sampler": ("_core", "params", "per_row"),
+    "sampler": ("_core", "params", "per_row", "host_arrays", "cuda"),
     "text": ("_core", "runtimes.base", "extras"),
     "in_flight": ("params", "sampler"),
     "engine": ("in_flight", "sampler", "ops", "params", "runtimes.base"),
     "async_engine": ("engine", "params"),
     "runtimes": (),
     "runtimes.base": (),
-    "runtimes.": ("runtimes.base", "text", "extras"),
+    "runtimes.": ("runtimes.base", "runtimes.model_files", "text", "extras"),
+    "runtimes.find": ("runtimes", "extras"),
     "runtimes.model_files": ("text", "extras"),
     "runtimes.matrix": (),
     "runtimes.llama_weights": ("runtimes.matrix", "runtimes.model_files"),
     "runtimes.llama_cache": ("runtimes.matrix", "runtimes.llama_weights"),
+    "runtimes.transformers_cache": (),
+    "runtimes.transformers_files": ("text", "extras"),
+    "runtimes.transformers": (
+        "runtimes.base",
+        "runtimes.transformers_files",
+        "runtimes.transformers_cache",
+        "text",
+        "extras",
+    ),
     "runtimes.numpy_llama": (
         "runtimes.matrix",
         "runtimes.llama_weights",
@@ -47,24 +59,28 @@ ALLOWED = {
         "text",
         "extras",
     ),
+    # The other direction knows no runtime: a host has its own model.
+    "plugins": ("plugins", "_core", "ops", "params", "sampler", "text", "extras"),
+    "runtimes.llama_cpp_native": ("extras",),
+    "runtimes.llama_cpp_tokenizer": ("runtimes.llama_cpp_native", "extras"),
+    "runtimes.llama_cpp": ("runtimes.llama_cpp_native", "runtimes.llama_cpp_tokenizer", "params", "extras"),
     "models": (),
     "chat": ("engine", "async_engine", "text", "params", "runtimes", "models", "extras", "ops"),
     "server": ("server", "chat", "async_engine", "engine", "models", "extras"),
-    "cli": ("chat", "extras", "models", "runtimes", "bench.command", "server.command"),
+    "cli": ("chat", "extras", "models", "runtimes", "plugins", "bench.command", "server.command"),
     # Benchmarks look at every layer from above; nothing but the command line knows them.
     "bench": ("bench", "_core", "ops", "params", "sampler", "extras"),
     "bench.command": ("bench", "extras", "chat", "targets"),
     # A benchmark checks its result against the definition before it times anything.
     "bench.check": ("bench", "_core", "reference"),
     "bench.decode": ("bench", "_core", "engine", "params", "sampler", "runtimes.base"),
-    "plugins": (),
-    # vLLM's call it and are found by it; nobody of ours knows them.
+    # vLLM calls it; what it needs is imported there by name, when asked for.
     "plugins.vllm": (),
     "plugins.vllm_fit": ("extras",),
     "plugins.vllm_metadata": ("extras",),
-    "plugins.vllm_sampler": ("_core", "ops", "params", "extras", "plugins.vllm_metadata"),
+    "plugins.vllm_sampler": ("ops", "params", "extras", "plugins.vllm_metadata"),
     "__main__": ("cli",),
-    "__init__": ("_core", "ops", "params", "sampler", "chat"),
+    "__init__": ("_core", "ops", "params", "sampler", "chat", "plugins"),
 }
 
 

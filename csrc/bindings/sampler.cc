@@ -83,6 +83,7 @@ class BorrowedMemory {
   BorrowedMemory(const BorrowedMemory&) = delete;
   BorrowedMemory& operator=(const BorrowedMemory&) = delete;
   StepMemory* operator->() { return memory_.get(); }
+  StepMemory* get() { return memory_.get(); }
 
  private:
   static std::unique_ptr<StepMemory>& Kept() {
@@ -149,28 +150,35 @@ using StepTuple =
                       py::typing::Optional<py::typing::List<py::str>>, py::typing::Optional<py::array_t<float>>,
                       py::array_t<int32_t>, py::array_t<float>>;
 
-StepTuple ToTuple(const StepOutput& output, bool has_text) {
-  const size_t count = output.token_ids.size();
-  py::list reasons(count);
-  for (size_t i = 0; i < count; ++i) {
+py::list Reasons(const StepOutput& output) {
+  py::list reasons(output.finish.size());
+  for (size_t i = 0; i < output.finish.size(); ++i) {
     PyList_SET_ITEM(reasons.ptr(), static_cast<Py_ssize_t>(i), NameOf(output.finish[i]).release().ptr());
   }
-  py::object texts = py::none();
-  if (has_text) texts = py::cast(output.text);
+  return reasons;
+}
+
+py::object Texts(const StepOutput& output, bool has_text) {
+  return has_text ? py::cast(output.text) : py::none();
+}
+
+StepTuple ToTuple(const StepOutput& output, bool has_text) {
+  const size_t count = output.token_ids.size();
   py::object logprobs = py::none();
   if (!output.logprobs.empty()) logprobs = ToArray<float>(output.logprobs);
-  return py::make_tuple(ToArray<int32_t>(output.token_ids), ToArray<int32_t>(output.status), std::move(reasons),
-                        std::move(texts), std::move(logprobs), ToArray(output.top_token_ids, count, output.top_count),
+  return py::make_tuple(ToArray<int32_t>(output.token_ids), ToArray<int32_t>(output.status), Reasons(output),
+                        Texts(output, has_text), std::move(logprobs),
+                        ToArray(output.top_token_ids, count, output.top_count),
                         ToArray(output.top_logprobs, count, output.top_count));
 }
 
-// rows and lines: sequences, or None; the kinds are checked in Python.
-StepTuple Step(Sampler& sampler, py::handle logits, py::handle rows, py::handle lines,
-               const std::optional<py::array_t<int32_t, py::array::c_style>>& bitmask) {
-  BorrowedMemory memory;
-  const LogitsArray array(logits, Memory::kHost);
+using Bitmask = std::optional<py::array_t<int32_t, py::array::c_style>>;
+
+// rows and lines: sequences, or None; the kinds are checked in Python. All of it is borrowed.
+StepInput ReadInput(const LogitsView& logits, py::handle rows, py::handle lines, const Bitmask& bitmask,
+                    StepMemory* memory) {
   StepInput input;
-  input.logits = array.view();
+  input.logits = logits;
   if (!rows.is_none()) {
     ReadIntegers("rows", nullptr, rows, &memory->rows);
     input.rows = memory->rows.data();
@@ -190,11 +198,106 @@ StepTuple Step(Sampler& sampler, py::handle logits, py::handle rows, py::handle 
     input.bitmask_rows = bitmask->ndim() == 2 ? bitmask->shape(0) : kOneLineForAll;
     input.bitmask_words = bitmask->shape(bitmask->ndim() - 1);
   }
+  return input;
+}
+
+StepTuple Step(Sampler& sampler, py::handle logits, py::handle rows, py::handle lines, const Bitmask& bitmask) {
+  BorrowedMemory memory;
+  const LogitsArray array(logits, Memory::kHost);
+  const StepInput input = ReadInput(array.view(), rows, lines, bitmask, memory.get());
   {
     const py::gil_scoped_release released;
     sampler.Step(input, &memory->output);
   }
   return ToTuple(memory->output, sampler.has_text());
+}
+
+// Rows whose tokens are drawn on a device: between Look and Take.
+struct Draws {
+  std::vector<Sampler::Draw> rows;
+};
+
+std::unique_ptr<Draws> Look(Sampler& sampler, const LogitsArray& logits, py::handle rows, py::handle lines,
+                            const Bitmask& bitmask) {
+  BorrowedMemory memory;
+  const StepInput input = ReadInput(logits.view(), rows, lines, bitmask, memory.get());
+  const py::gil_scoped_release released;
+  return std::make_unique<Draws>(Draws{sampler.Look(input)});
+}
+
+template <class T, class Get>
+py::array_t<T> Column(const Draws& draws, Get get) {
+  py::array_t<T> column(static_cast<py::ssize_t>(draws.rows.size()));
+  T* out = column.mutable_data();
+  for (const Sampler::Draw& draw : draws.rows) *out++ = static_cast<T>(get(draw));
+  return column;
+}
+
+template <class T>
+py::array_t<T> Flat(const std::vector<T>& values) {
+  return py::array_t<T>(static_cast<py::ssize_t>(values.size()), values.data());
+}
+
+// The parameters by the names of _cuda.Batch, as per_row.batch_arguments gives those of a call; without what is one
+// for all rows there.
+py::typing::Dict<py::str, py::array> Arguments(const Draws& draws) {
+  std::vector<int32_t> bias_tokens, prompt_tokens, output_tokens;
+  std::vector<double> bias_values;
+  std::vector<int64_t> bias_offsets{0}, prompt_offsets{0}, output_offsets{0};
+  for (const Sampler::Draw& draw : draws.rows) {
+    const Request& bias = *draw.bias;
+    bias_tokens.insert(bias_tokens.end(), bias.bias_tokens.begin(), bias.bias_tokens.end());
+    bias_values.insert(bias_values.end(), bias.bias_values.begin(), bias.bias_values.end());
+    bias_offsets.push_back(static_cast<int64_t>(bias_tokens.size()));
+    // Rows differ in what their penalties count, a batch does not: where they count the prompt, it is output.
+    std::vector<int32_t>& read = draw.params.penalize_prompt ? output_tokens : prompt_tokens;
+    for (const HistoryEntry& entry : draw.history) {
+      read.insert(read.end(), entry.prompt_count, entry.token);
+      output_tokens.insert(output_tokens.end(), entry.output_count, entry.token);
+    }
+    prompt_offsets.push_back(static_cast<int64_t>(prompt_tokens.size()));
+    output_offsets.push_back(static_cast<int64_t>(output_tokens.size()));
+  }
+  using Draw = Sampler::Draw;
+  py::typing::Dict<py::str, py::array> arguments;
+  arguments["temperature"] = Column<double>(draws, [](const Draw& d) { return d.params.temperature; });
+  arguments["top_p"] = Column<double>(draws, [](const Draw& d) { return d.params.top_p; });
+  arguments["top_k"] = Column<int64_t>(draws, [](const Draw& d) { return d.params.top_k; });
+  arguments["min_p"] = Column<double>(draws, [](const Draw& d) { return d.params.min_p; });
+  arguments["presence_penalty"] = Column<double>(draws, [](const Draw& d) { return d.params.presence_penalty; });
+  arguments["frequency_penalty"] = Column<double>(draws, [](const Draw& d) { return d.params.frequency_penalty; });
+  arguments["repetition_penalty"] = Column<double>(draws, [](const Draw& d) { return d.params.repetition_penalty; });
+  arguments["seed"] = Column<uint64_t>(draws, [](const Draw& d) { return d.params.seed; });
+  arguments["sequence_index"] = Column<int64_t>(draws, [](const Draw& d) { return d.params.sequence_index; });
+  arguments["step"] = Column<uint64_t>(draws, [](const Draw& d) { return d.step; });
+  arguments["bias_tokens"] = Flat(bias_tokens);
+  arguments["bias_values"] = Flat(bias_values);
+  arguments["bias_offsets"] = Flat(bias_offsets);
+  arguments["prompt_tokens"] = Flat(prompt_tokens);
+  arguments["prompt_offsets"] = Flat(prompt_offsets);
+  arguments["output_tokens"] = Flat(output_tokens);
+  arguments["output_offsets"] = Flat(output_offsets);
+  return arguments;
+}
+
+// Finish reasons and text.
+using TakenTuple =
+    py::typing::Tuple<py::typing::List<py::typing::Optional<py::str>>, py::typing::Optional<py::typing::List<py::str>>>;
+
+TakenTuple Take(Sampler& sampler, const Draws& draws, const py::array_t<int32_t, py::array::c_style>& token_ids,
+                const py::array_t<int32_t, py::array::c_style>& status) {
+  const auto count = static_cast<py::ssize_t>(draws.rows.size());
+  if (token_ids.size() != count || status.size() != count) {
+    RaiseParameterError("token_ids and status must have one entry per row (" + std::to_string(count) + "), got " +
+                        std::to_string(token_ids.size()) + " and " + std::to_string(status.size()));
+  }
+  static_assert(sizeof(Status) == sizeof(int32_t));
+  BorrowedMemory memory;
+  {
+    const py::gil_scoped_release released;
+    sampler.Take(draws.rows, token_ids.data(), reinterpret_cast<const Status*>(status.data()), &memory->output);
+  }
+  return py::make_tuple(Reasons(memory->output), Texts(memory->output, sampler.has_text()));
 }
 
 // In the order of nexttoken.sampler.RowInfo.
@@ -229,6 +332,18 @@ void BindSampler(py::module_& module) {
            py::arg("penalize_prompt"), py::arg("logprobs"), py::arg("processed"), py::arg("bias_tokens"),
            py::arg("bias_values"), py::arg("stop"), py::arg("stop_tokens"), py::arg("max_tokens"),
            py::arg("min_tokens"), py::arg("ignore_eos"));
+  py::class_<Draws>(module, "Draws", "Rows of a step whose tokens are drawn elsewhere: between Sampler.look and take.")
+      .def_property_readonly("arguments", &Arguments, "The rows' parameters, by the names of _cuda.Batch.")
+      .def_property_readonly(
+          "logprobs",
+          [](const Draws& d) { return Column<int32_t>(d, [](const auto& r) { return r.params.logprobs; }); },
+          "int32 [rows]: -1 where a row asks for none.")
+      .def_property_readonly(
+          "processed",
+          [](const Draws& d) {
+            return Column<bool>(d, [](const auto& r) { return r.params.logprobs_mode == LogprobsMode::kProcessed; });
+          },
+          "bool [rows]: of which logits.");
   const auto released = py::call_guard<py::gil_scoped_release>();
   py::class_<Sampler>(module, "Sampler", "Rows and their state; see nexttoken.Sampler.")
       .def(py::init(&MakeSampler), py::arg("vocab_size"), py::arg("token_bytes"), py::arg("eos_tokens"),
@@ -244,7 +359,9 @@ void BindSampler(py::module_& module) {
       .def("remove", &Sampler::Remove, py::arg("row"), released)
       .def("active_rows", &Sampler::ActiveRows, released)
       .def("info", &Info, py::arg("row"))
-      .def("step", &Step, py::arg("logits"), py::arg("rows"), py::arg("lines"), py::arg("bitmask"));
+      .def("step", &Step, py::arg("logits"), py::arg("rows"), py::arg("lines"), py::arg("bitmask"))
+      .def("look", &Look, py::arg("logits"), py::arg("rows"), py::arg("lines"), py::arg("bitmask"))
+      .def("take", &Take, py::arg("draws"), py::arg("token_ids"), py::arg("status"));
 }
 
 }  // namespace nexttoken

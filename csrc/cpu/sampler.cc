@@ -74,6 +74,7 @@ int64_t Sampler::Add(std::shared_ptr<const Request> request, const std::vector<i
     Advance(row.get(), token, &already_shown);
   }
   const std::lock_guard<std::mutex> lock(mutex_);
+  row->number = next_row_;
   rows_.emplace(next_row_, std::move(row));
   return next_row_++;
 }
@@ -87,7 +88,8 @@ std::vector<int64_t> Sampler::Fork(int64_t row, int32_t n, uint32_t sequence_ind
   for (int32_t i = 0; i < n; ++i) {
     auto fork = std::make_unique<Row>(parent);
     fork->sequence_index = sequence_index + static_cast<uint32_t>(i);
-    numbers.push_back(next_row_ + i);
+    fork->number = next_row_ + i;
+    numbers.push_back(fork->number);
     forks.emplace(numbers.back(), std::move(fork));
   }
   rows_.merge(forks);
@@ -231,6 +233,17 @@ void Sampler::Prepare(const StepInput& input, StepOutput* output) {
   }
 }
 
+FinishReason Sampler::MoveOn(Row* row, int32_t token, Status status, std::string* text) {
+  text->clear();
+  if (status == Status::kOk) {
+    Advance(row, token, text);
+  } else {
+    row->finish = FinishReason::kError;
+    row->text.Finish(text);
+  }
+  return row->finish;
+}
+
 void Sampler::Step(const StepInput& input, StepOutput* output) {
   const std::lock_guard<std::mutex> lock(mutex_);
   Collect(input);
@@ -238,16 +251,48 @@ void Sampler::Step(const StepInput& input, StepOutput* output) {
   Prepare(input, output);
   SampleRows(inputs_.data(), outputs_.data(), static_cast<int64_t>(stepping_.size()));
   for (size_t i = 0; i < stepping_.size(); ++i) {
-    Row* row = stepping_[i];
-    std::string* text = &output->text[i];
-    text->clear();
-    if (output->status[i] == Status::kOk) {
-      Advance(row, output->token_ids[i], text);
-    } else {
-      row->finish = FinishReason::kError;
-      row->text.Finish(text);
+    output->finish[i] = MoveOn(stepping_[i], output->token_ids[i], output->status[i], &output->text[i]);
+  }
+}
+
+std::vector<Sampler::Draw> Sampler::Look(const StepInput& input) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  Collect(input);
+  CheckShapes(input);
+  std::vector<Draw> draws;
+  draws.reserve(stepping_.size());
+  for (const Row* row : stepping_) {
+    Draw& draw = draws.emplace_back();
+    draw.row = row->number;
+    draw.params = row->request->params;
+    draw.params.seed = row->seed;
+    draw.params.sequence_index = row->sequence_index;
+    draw.step = row->step;
+    draw.bias = row->bias;
+    draw.history = row->history.entries();
+  }
+  return draws;
+}
+
+void Sampler::Take(const std::vector<Draw>& draws, const int32_t* token_ids, const Status* status, StepOutput* output) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  stepping_.clear();
+  for (size_t i = 0; i < draws.size(); ++i) {
+    Row& row = Find(draws[i].row);
+    if (row.step != draws[i].step || row.finish != FinishReason::kNone) {
+      throw std::invalid_argument("rows must not move while their tokens are drawn, got row " +
+                                  std::to_string(draws[i].row));
     }
-    output->finish[i] = row->finish;
+    if (status[i] == Status::kOk && (token_ids[i] < 0 || token_ids[i] >= vocab_size_)) {
+      throw std::invalid_argument("token_ids must be in [0, " + std::to_string(vocab_size_) + "), got " +
+                                  std::to_string(token_ids[i]) + " for row " + std::to_string(draws[i].row));
+    }
+    stepping_.push_back(&row);
+  }
+  output->finish.resize(draws.size());
+  output->text.resize(draws.size());
+  for (size_t i = 0; i < draws.size(); ++i) {
+    output->finish[i] = MoveOn(stepping_[i], token_ids[i], status[i], &output->text[i]);
   }
 }
 

@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['BatchParams', 'DeviceArray', 'Logits', 'Request', 'Sampler', 'StopAutomaton', 'TextStream', 'active_target', 'build_info', 'distribution', 'num_threads', 'sample', 'set_num_threads', 'set_target', 'targets', 'time_one_pass_max', 'time_rows']
+__all__: list[str] = ['BatchParams', 'DeviceArray', 'Draws', 'Logits', 'Request', 'Sampler', 'StopAutomaton', 'TextStream', 'active_target', 'build_info', 'distribution', 'num_threads', 'sample', 'set_num_threads', 'set_target', 'targets', 'time_one_pass_max', 'time_rows']
 class Logits:
     """
     A borrowed view of a caller's logits: [batch_size, vocab_size].
@@ -71,6 +71,25 @@ class Request:
     """
     def __init__(self, temperature: typing.SupportsFloat | typing.SupportsIndex, top_p: typing.SupportsFloat | typing.SupportsIndex, top_k: typing.SupportsInt | typing.SupportsIndex, min_p: typing.SupportsFloat | typing.SupportsIndex, presence_penalty: typing.SupportsFloat | typing.SupportsIndex, frequency_penalty: typing.SupportsFloat | typing.SupportsIndex, repetition_penalty: typing.SupportsFloat | typing.SupportsIndex, penalize_prompt: bool, logprobs: typing.SupportsInt | typing.SupportsIndex, processed: bool, bias_tokens: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], bias_values: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], stop: collections.abc.Sequence[bytes], stop_tokens: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], max_tokens: typing.SupportsInt | typing.SupportsIndex | None, min_tokens: typing.SupportsInt | typing.SupportsIndex, ignore_eos: bool) -> None:
         ...
+class Draws:
+    """
+    Rows of a step whose tokens are drawn elsewhere: between Sampler.look and take.
+    """
+    @property
+    def arguments(self) -> dict[str, numpy.ndarray]:
+        """
+        The rows' parameters, by the names of _cuda.Batch.
+        """
+    @property
+    def logprobs(self) -> numpy.typing.NDArray[numpy.int32]:
+        """
+        int32 [rows]: -1 where a row asks for none.
+        """
+    @property
+    def processed(self) -> numpy.typing.NDArray[numpy.bool]:
+        """
+        bool [rows]: of which logits.
+        """
 class Sampler:
     """
     Rows and their state; see nexttoken.Sampler.
@@ -85,9 +104,13 @@ class Sampler:
         ...
     def info(self, row: typing.SupportsInt | typing.SupportsIndex) -> tuple[int, int, int, str | None, int | None, int]:
         ...
+    def look(self, logits: Logits, rows: typing.Any, lines: typing.Any, bitmask: typing.Annotated[numpy.typing.ArrayLike, numpy.int32] | None) -> Draws:
+        ...
     def remove(self, row: typing.SupportsInt | typing.SupportsIndex) -> None:
         ...
     def step(self, logits: typing.Any, rows: typing.Any, lines: typing.Any, bitmask: typing.Annotated[numpy.typing.ArrayLike, numpy.int32] | None) -> tuple[numpy.typing.NDArray[numpy.int32], numpy.typing.NDArray[numpy.int32], list[str | None], list[str] | None, numpy.typing.NDArray[numpy.float32] | None, numpy.typing.NDArray[numpy.int32], numpy.typing.NDArray[numpy.float32]]:
+        ...
+    def take(self, draws: Draws, token_ids: typing.Annotated[numpy.typing.ArrayLike, numpy.int32], status: typing.Annotated[numpy.typing.ArrayLike, numpy.int32]) -> tuple[list[str | None], list[str] | None]:
         ...
 class StopAutomaton:
     """

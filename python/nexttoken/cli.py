@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import io
 import json
 import os
@@ -21,8 +22,9 @@ from nexttoken.exceptions import (
     ParameterError,
     ParameterTypeError,
 )
-from nexttoken.extras import PACKAGES, missing
+from nexttoken.extras import PACKAGES, installed, missing
 from nexttoken.models import EMBEDDED
+from nexttoken.plugins import PLUGINS
 from nexttoken.runtimes import RUNTIMES
 from nexttoken.server.command import add_parser as add_serve
 
@@ -101,7 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     chat.set_defaults(run=_chat)
     chat.add_argument("message", nargs="?", metavar="MESSAGE", help="what to say; without it, a conversation")
-    chat.add_argument("--model", default="tiny-chat", help="name or directory of a model (default: %(default)s)")
+    chat.add_argument(
+        "--model", default="tiny-chat", help="name, file, directory or hub name of a model (default: %(default)s)"
+    )
     chat.add_argument("--system", metavar="TEXT", help="a system message to begin with")
     chat.add_argument("--temperature", type=float, metavar="T", help="0 (always the likeliest token) to 2")
     chat.add_argument("--top-p", type=float, metavar="P", help="0 to 1: share of the probability to draw from")
@@ -274,11 +278,24 @@ def _facts() -> dict[str, str]:
     for extra in PACKAGES:
         lacking = ", ".join(missing(extra))
         facts[f"extra {extra}"] = f"missing {lacking} (pip install 'nexttoken[{extra}]')" if lacking else "installed"
-    for runtime, needed in RUNTIMES.items():
-        ready = needed is None or not missing(needed)
-        facts[f"runtime {runtime}"] = "ready" if ready else f"needs the extra {needed}"
+    facts |= {f"runtime {name}": _state(f"nexttoken.runtimes.{name}", entry.extra) for name, entry in RUNTIMES.items()}
+    facts |= {f"plugin {name}": _state(f"nexttoken.plugins.{name}", extra) for name, extra in PLUGINS.items()}
     for name, path in EMBEDDED.items():
         files = [file for file in path.iterdir() if file.is_file()] if path.is_dir() else []
         size = sum(file.stat().st_size for file in files) / 2**20
         facts[f"model {name}"] = f"{size:.1f} MiB" if files else "not in this installation"
     return facts
+
+
+def _state(module: str, extra: str | None) -> str:
+    """Whether a runtime or plugin can be used: what is installed may still fail to load."""
+    if extra is not None and missing(extra):
+        return f"needs the extra {extra}"
+    try:
+        # What a package prints while it is loaded is no fact.
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            importlib.import_module(module)
+    except Exception as error:
+        return f"cannot be loaded: {type(error).__name__}: {error}".splitlines()[0]
+    versions = [f"{name} {found}" for name, found in installed(extra).items()] if extra not in (None, "chat") else []
+    return f"ready ({', '.join(versions)})" if versions else "ready"

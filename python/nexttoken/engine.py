@@ -103,9 +103,9 @@ class Engine:
     strip_leading_space : bool
         Drop the space that some vocabularies put before the first word of an answer.
     max_rows : int
-        The most rows that run at a time, each of which holds a sequence's state in the runtime. Requests wait
-        for room in the order they came, except that one which needs more rows than are free lets others pass,
-        for a while.
+        The most rows that run at a time, each of which holds a sequence's state in the runtime; fewer if the
+        runtime says so with `max_sequences`. Requests wait for room in the order they came, except that one which
+        needs more rows than are free lets others pass, for a while.
 
     Notes
     -----
@@ -114,8 +114,9 @@ class Engine:
 
     def __init__(self, runtime: Runtime, *, strip_leading_space: bool = False, max_rows: int = 256) -> None:
         self.runtime = runtime
+        # Two members that a runtime may have and need not: most take whatever there is.
+        self._most_rows: int | None = getattr(runtime, "max_sequences", None)
         self.max_rows = max_rows
-        # A member that a runtime may have and need not: most take whatever there is.
         self._batch_size: int | None = getattr(runtime, "max_batch_size", None)
         self._sampler = Sampler(
             runtime.vocab_size,
@@ -225,6 +226,15 @@ class Engine:
         finally:
             self._stop_driving()
         return True
+
+    @property
+    def max_rows(self) -> int:
+        """The most rows that run at a time; never more than the runtime holds."""
+        return self._max_rows
+
+    @max_rows.setter
+    def max_rows(self, value: int) -> None:
+        self._max_rows = value if self._most_rows is None else min(value, self._most_rows)
 
     @property
     def running_rows(self) -> int:

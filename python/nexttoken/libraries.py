@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+import numpy.typing as npt
+
 from nexttoken.exceptions import DeviceError, ParameterError, ParameterTypeError
 from nexttoken.params import is_integer, shown
 
@@ -28,6 +30,9 @@ class Library(Protocol):
 
     def address(self, array: Any) -> int:
         """Where it begins in device memory."""
+
+    def to_host(self, array: Any) -> npt.NDArray[Any]:
+        """A copy in host memory, made when what the current stream holds is done."""
 
     def current_stream(self, device: int) -> int:
         """The stream that work is queued on now."""
@@ -50,6 +55,10 @@ class Torch:
 
     def address(self, array: Any) -> int:
         return int(array.data_ptr())
+
+    def to_host(self, array: Any) -> npt.NDArray[Any]:
+        host: npt.NDArray[Any] = array.cpu().numpy()
+        return host
 
     def current_stream(self, device: int) -> int:
         return int(sys.modules["torch"].cuda.current_stream(device).cuda_stream)
@@ -74,6 +83,10 @@ class Cupy:
 
     def address(self, array: Any) -> int:
         return int(array.data.ptr)
+
+    def to_host(self, array: Any) -> npt.NDArray[Any]:
+        host: npt.NDArray[Any] = sys.modules["cupy"].asnumpy(array)
+        return host
 
     def current_stream(self, device: int) -> int:
         cupy = sys.modules["cupy"]

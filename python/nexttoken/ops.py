@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from nexttoken import _core
 from nexttoken.exceptions import ParameterError
+from nexttoken.host_arrays import lend
 from nexttoken.params import LogprobsMode, PenaltyScope, shown
 from nexttoken.per_row import batch_arguments
 
@@ -30,7 +31,8 @@ class Status(IntEnum):
 class SampleResult:
     """What `sample` drew.
 
-    Arrays are NumPy's, or of the logits' library and on their device where that is torch, or CuPy. ``[batch]`` stands
+    Arrays are NumPy's, whatever the library of the logits was; but where that is torch, or CuPy, they are of that
+    library and on the logits' device. ``[batch]`` stands
     for ``[batch, n]`` where n > 1.
 
     Attributes
@@ -117,8 +119,9 @@ def sample(
     Parameters
     ----------
     logits : array ``[vocab]`` or ``[batch, vocab]``
-        float32, float16 or bfloat16. In host memory: NumPy, torch, anything with DLPack or the buffer protocol. On a
-        CUDA device: torch or CuPy. Any strides. Not copied, not modified. A 1-D input is a batch of one.
+        float32, float16 or bfloat16. In host memory: NumPy, torch, anything with DLPack, the buffer protocol or
+        ``__array_interface__``. On a CUDA device: torch or CuPy. Any strides. Not copied, not modified. A 1-D input is
+        a batch of one.
     temperature, top_p, top_k, min_p, presence_penalty, frequency_penalty, repetition_penalty
         As in `SamplingParams`; one value, or one per row.
     logit_bias : mapping of int to float, or one (or None) per row
@@ -171,7 +174,7 @@ def sample(
     (2,)
     """
     given = dict(locals())  # every parameter by its name: none can be left out
-    view = _core.Logits(logits)
+    view = _view(logits)
     if view.cuda_device is not None:
         from nexttoken import cuda
 
@@ -234,7 +237,7 @@ def distribution(
     array([[0.    , 0.    , 0.1192, 0.8808]])
     """
     given = dict(locals())
-    view = _core.Logits(logits)
+    view = _view(logits)
     if view.cuda_device is not None:
         from nexttoken import cuda
 
@@ -250,13 +253,23 @@ def prepare(view: _core.Logits, given: Mapping[str, Any]) -> tuple[_core.BatchPa
     return _core.BatchParams(**arguments, batch_size=view.batch_size), arguments["seed"]
 
 
+def _view(logits: Any) -> _core.Logits:
+    try:
+        return _core.Logits(logits)
+    except Exception as error:
+        lent = lend(logits, error)
+        if lent is None:
+            raise
+    return _core.Logits(lent)
+
+
 def _check_no_stream(stream: Any) -> None:
     if stream is not None:
         raise ParameterError(f"stream must be None for logits in host memory, got {shown(stream)}")
 
 
 def _is_torch(array: Any) -> bool:
-    return type(array).__module__.partition(".")[0] == "torch"
+    return any(kind.__module__.partition(".")[0] == "torch" for kind in type(array).__mro__)
 
 
 def _like(logits: Any, array: npt.NDArray[Any]) -> Any:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from nexttoken import _core
 from nexttoken.exceptions import ParameterError, ParameterTypeError
+from nexttoken.host_arrays import lend
 from nexttoken.params import (
     SamplingParams,
     as_sequence,
@@ -18,6 +19,7 @@ from nexttoken.params import (
     check_number,
     check_seed,
     check_token,
+    cuda_device,
     is_integer,
     shown,
 )
@@ -28,6 +30,8 @@ FinishReason = Literal["stop", "length", "error"]
 
 class StepResult(NamedTuple):
     """What one step drew. Entry i belongs to the i-th of the rows that were asked for.
+
+    Arrays are NumPy's, whatever the library of the logits was.
 
     Attributes
     ----------
@@ -268,7 +272,8 @@ class Sampler:
         Parameters
         ----------
         logits : array ``[vocab]`` or ``[lines, vocab]``
-            As in `sample`; at least `vocab_size` columns.
+            As in `sample`; at least `vocab_size` columns. On a CUDA device the tokens are drawn there, the same ones,
+            and the call waits for them; token ids, status and logprobs come to the host, no logits do.
         rows : sequence of int
             Which rows, in this order, all different; default: all that have not ended, in the order they were added.
         logits_rows : sequence of int
@@ -285,6 +290,8 @@ class Sampler:
         ------
         ParameterError, ParameterTypeError
             For rows that do not exist or have ended, and logits that do not fit. No row has moved then.
+        DeviceError
+            For logits on a CUDA device: as in `sample`. No row has moved then.
         """
         # The hot call: what follows must stay cheap. The core reads and checks the rest.
         which: Any = rows
@@ -295,7 +302,30 @@ class Sampler:
             lines = as_sequence("logits_rows", logits_rows)
         if token_bitmask is not None:
             token_bitmask = mask_array(token_bitmask)
-        return _new_result(StepResult, self._core.step(logits, which, lines, token_bitmask))
+        try:
+            return _new_result(StepResult, self._core.step(logits, which, lines, token_bitmask))
+        except Exception as error:  # no row has moved
+            on_device = isinstance(error, ParameterTypeError) and hasattr(logits, "__dlpack__") and cuda_device(logits)
+            lent = None if on_device else lend(logits, error)
+            if lent is None and not on_device:
+                raise
+        if lent is not None:
+            return _new_result(StepResult, self._core.step(lent, which, lines, token_bitmask))
+        return self._step_on_device(logits, which, lines, token_bitmask)
+
+    def _step_on_device(
+        self, logits: Any, which: Any, lines: Any, token_bitmask: npt.NDArray[np.int32] | None
+    ) -> StepResult:
+        """The same with logits on a CUDA device, where the tokens are drawn; the rows' state stays here."""
+        from nexttoken import cuda
+
+        view = _core.Logits(logits)
+        draws = self._core.look(view, which, lines, token_bitmask)
+        mask = None if token_bitmask is None else np.ascontiguousarray(np.atleast_2d(token_bitmask))
+        lines = None if lines is None else [int(line) for line in lines]
+        drawn = cuda.draw_rows(logits, view, self.vocab_size, lines, draws, mask)
+        finish_reason, text = self._core.take(draws, drawn.token_ids, drawn.status)
+        return StepResult(finish_reason=cast(Any, finish_reason), text=text, **drawn._asdict())
 
 
 def _check_row(row: int) -> int:

@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nexttoken.exceptions import MissingExtraError, ModelFileError, ParameterError
+from nexttoken.exceptions import ModelFileError, ParameterError
+from nexttoken.extras import require
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as HFTokenizer
@@ -49,18 +50,38 @@ def load_tokenizer(directory: str | os.PathLike[str]) -> TokenizerFile:
     MissingExtraError
         The package `tokenizers` is not installed.
     """
-    try:
-        from tokenizers import Tokenizer as HFTokenizer
-    except ImportError:
-        raise MissingExtraError("tokenizers", "chat") from None
-
+    require("tokenizers", "chat")
     path = Path(directory) / "tokenizer.json"
     try:
         source = path.read_text(encoding="utf-8")
-        description = json.loads(source)
-        tokenizer = HFTokenizer.from_str(source)
     except OSError as error:
         raise ModelFileError(f"expected a tokenizer at {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ModelFileError(f"expected a tokenizer of the tokenizers package at {path}: {error}") from error
+    return read_tokenizer(source, path)
+
+
+def read_tokenizer(source: str, path: str | os.PathLike[str]) -> TokenizerFile:
+    """The tokenizer that the text of a ``tokenizer.json`` describes.
+
+    Parameters
+    ----------
+    source : str
+        JSON, as the tokenizers package writes it.
+    path : path
+        Where it is from, for messages.
+
+    Raises
+    ------
+    ModelFileError
+        It is no tokenizer, or is of a kind whose tokens have no exact bytes.
+    MissingExtraError
+        The package `tokenizers` is not installed.
+    """
+    tokenizers = require("tokenizers", "chat")
+    try:
+        description = json.loads(source)
+        tokenizer = tokenizers.Tokenizer.from_str(source)
     except Exception as error:  # the package raises bare Exception for anything it cannot read
         raise ModelFileError(f"expected a tokenizer of the tokenizers package at {path}: {error}") from error
     # Settings for batches of training text, which some files carry. A prompt is neither cut nor filled up.
@@ -156,7 +177,7 @@ def _byte_alphabet() -> dict[str, int]:
 _BYTE_OF_CHARACTER = _byte_alphabet()
 
 
-def _read_decoding(description: Mapping[str, Any], path: Path) -> Decoding:
+def _read_decoding(description: Mapping[str, Any], path: str | os.PathLike[str]) -> Decoding:
     """What the ``decoder`` and ``model`` members of a tokenizer file say."""
     model = description["model"]
     for affix in ("continuing_subword_prefix", "end_of_word_suffix"):

@@ -129,6 +129,9 @@ class Library:
     def address(self, array: _Array) -> int:
         return int(array.values.ctypes.data)
 
+    def to_host(self, array: _Array) -> npt.NDArray[Any]:
+        return array.values.copy()
+
     def current_stream(self, device: int) -> int:
         self.asked_for_stream += 1
         return STREAMS(device)

@@ -105,7 +105,7 @@ def test_a_tensor_without_memory_is_refused(kind: type[Producer]) -> None:
 
 def test_other_devices_are_refused_by_the_c_functions_too() -> None:
     producer = dlpack.exchanging()(np.zeros(V, np.float32), (V,), device=ROCM)
-    with pytest.raises(ParameterTypeError, match=r"^logits must be in host or CUDA memory, got DLPack device type 10$"):
+    with pytest.raises(ParameterTypeError, match=r"^logits must be in host or CUDA memory, got rocm:0: logits.cpu"):
         nexttoken.sample(producer)
     assert producer.lent == producer.given_back
 
@@ -151,21 +151,30 @@ def test_refused_parameters_give_logits_back() -> None:
 
 def test_memory_of_other_devices_is_not_touched() -> None:
     producer = Producer(np.zeros(V, np.float32), (V,), device=ROCM)
-    with pytest.raises(ParameterTypeError, match=r"^logits must be in host or CUDA memory, got DLPack device type 10$"):
+    with pytest.raises(ParameterTypeError, match=r"^logits must be in host or CUDA memory, got rocm:0: logits.cpu"):
         nexttoken.sample(producer)
     assert producer.lent == 0
 
 
-@pytest.mark.parametrize("device", [CUDA, CUDA_MANAGED, ROCM])
-def test_a_sampler_takes_host_memory(device: int) -> None:
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        (CUDA, "logits on a CUDA device must be an array of torch or cupy, .* got contract.dlpack"),
+        (CUDA_MANAGED, "logits on a CUDA device must be an array of torch or cupy, .* got contract.dlpack"),
+        (
+            ROCM,
+            r"logits must be in host or CUDA memory, got rocm:0: logits.cpu\(\) or the like brings them to the host$",
+        ),
+    ],
+)
+def test_what_a_sampler_cannot_read_is_not_touched(device: int, message: str) -> None:
     sampler = nexttoken.Sampler(V)
     sampler.add()
     for kind in (Producer, dlpack.exchanging()):
         producer = kind(np.zeros(V, np.float32), (V,), device=device)
-        with pytest.raises(
-            ParameterTypeError, match=f"^logits must be in host memory, got DLPack device type {device}$"
-        ):
+        with pytest.raises(ParameterTypeError, match=f"^{message}"):
             sampler.step(producer)
+        assert sampler.info(0).step == 0
         assert producer.lent == producer.given_back
 
 
@@ -286,9 +295,9 @@ def test_buffers(logits: npt.NDArray[np.float32]) -> None:
     assert tokens(memoryview(half)) == tokens(half)
     assert tokens(memoryview(np.repeat(logits, 2, axis=1)[:, ::2])) == wanted
     assert tokens(memoryview(logits[:, ::-1])) == tokens(logits[:, ::-1].copy())
-    with pytest.raises(ParameterTypeError, match=r"^logits must be float32.*, got a buffer of format d$"):
+    with pytest.raises(ParameterTypeError, match=r"^logits must be float32.*, got float64$"):
         nexttoken.sample(array.array("d", [0.0]))
-    with pytest.raises(ParameterTypeError, match=r"^logits must be float32.*, got a buffer of format B$"):
+    with pytest.raises(ParameterTypeError, match=r"^logits must be float32.*, got uint8$"):
         nexttoken.sample(bytearray(8))
 
 

@@ -22,7 +22,6 @@ from nexttoken.exceptions import ParameterError
 from nexttoken.plugins import vllm as plugin
 from nexttoken.plugins import vllm_fit
 
-
 pytestmark = pytest.mark.slow
 
 

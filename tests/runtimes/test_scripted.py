@@ -78,5 +78,5 @@ def test_what_the_protocol_forbids():
     with pytest.raises(ValueError, match="context of 3"):
         runtime.decode([first], [1])
     runtime.free(first)
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError, match="no sequence 1"):
         runtime.decode([first], [1])

@@ -93,6 +93,22 @@ class Sampler {
   // One token for each row asked for. Throws std::invalid_argument for anything that StepInput does not allow.
   void Step(const StepInput& input, StepOutput* output);
 
+  // A step whose tokens are drawn elsewhere, on a device: Look() says from what, Take() moves the rows on. Of the
+  // logits only the shape is looked at, and no row moves by looking.
+  struct Draw {
+    int64_t row;
+    RowParams params;  // with the row's seed and sequence_index
+    uint64_t step;
+    std::shared_ptr<const Request> bias;  // its list is the one in use
+    std::vector<HistoryEntry> history;    // empty where no penalty is on
+  };
+  // Throws as Step() does.
+  std::vector<Draw> Look(const StepInput& input);
+  // `token_ids` and `status` [draws] are what was drawn; into `output` go `finish` and `text`. Throws
+  // std::invalid_argument, and moves no row, where one of them has moved, ended or left since Look(), or a token of a
+  // row that is kOk is outside the vocabulary.
+  void Take(const std::vector<Draw>& draws, const int32_t* token_ids, const Status* status, StepOutput* output);
+
   struct RowInfo {
     uint64_t seed;
     uint32_t sequence_index;
@@ -110,6 +126,7 @@ class Sampler {
 
  private:
   struct Row {
+    int64_t number = 0;
     std::shared_ptr<const Request> request;
     uint64_t seed = 0;
     uint64_t step = 0;
@@ -134,6 +151,8 @@ class Sampler {
   void Prepare(const StepInput& input, StepOutput* output);
   // Moves the row on by one token; appends to `text` what became safe to show.
   void Advance(Row* row, int32_t token, std::string* text);
+  // Moves the row on by what was drawn for it, or ends it. Returns where it stands, with `text` as in StepOutput.
+  FinishReason MoveOn(Row* row, int32_t token, Status status, std::string* text);
 
   const int32_t vocab_size_;
   const std::vector<std::string> token_bytes_;

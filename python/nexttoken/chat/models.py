@@ -20,6 +20,7 @@ from nexttoken.engine import Engine
 from nexttoken.exceptions import NotFoundError
 from nexttoken.models import EMBEDDED
 from nexttoken.runtimes.base import Runtime
+from nexttoken.runtimes.find import Source, find_source, open_runtime
 
 __all__ = ["ChatModel", "find_model"]
 
@@ -27,7 +28,7 @@ _EMBEDDED_NAMES = {os.path.realpath(path): name for name, path in EMBEDDED.items
 _ATTRIBUTE = "_nexttoken_chat_model"
 _BEGUN = int(time.time())
 _lock = threading.Lock()
-_loaded: dict[str, ChatModel] = {}
+_loaded: dict[Source, ChatModel] = {}
 
 
 class ChatModel:
@@ -59,8 +60,9 @@ def find_model(model: Any) -> ChatModel:
     Parameters
     ----------
     model : str, path or Runtime
-        The name of an embedded model, a directory of model files, or a runtime. Directories are loaded once
-        per process and kept; a runtime keeps what belongs to it for as long as it lives.
+        The name of an embedded model; a directory, a ``.gguf`` file or a hub name (`runtimes.find` says which runtime
+        reads it, ``"llama_cpp:model.bin"`` names one); or a runtime. What is named is loaded once per process and
+        kept; a runtime keeps what belongs to it for as long as it lives.
 
     Raises
     ------
@@ -69,13 +71,15 @@ def find_model(model: Any) -> ChatModel:
     BadRequestError
         If `model` is nothing of the three.
     ModelFileError
-        If the directory's files are not what they should be.
+        If the model's files are not what they should be.
+    MissingExtraError
+        If the runtime that reads it is not installed.
     """
     if isinstance(model, (str, os.PathLike)):
         return _load(os.fsdecode(model))
     if isinstance(model, Runtime):
         return _adopt(model)
-    raise invalid_type("model", "the name of a model, a directory or a runtime", model)
+    raise invalid_type("model", "the name of a model, a path or a runtime", model)
 
 
 def model_object(name: str) -> Model:
@@ -95,19 +99,18 @@ def _fingerprint(runtime: Runtime) -> str:
 
 
 def _load(name: str) -> ChatModel:
-    path = str(EMBEDDED.get(name, name))
-    if not os.path.isdir(path):
+    embedded = EMBEDDED.get(name)
+    source = find_source(name if embedded is None else f"numpy_llama:{embedded}")
+    if source is None:
         raise NotFoundError(f"The model `{shown(name)}` does not exist.", code="model_not_found")
-    path = os.path.realpath(path)
-    if path in _loaded:  # asked without the lock too: another model may be loading
-        return _loaded[path]
+    if source.place in _EMBEDDED_NAMES and not name.startswith("transformers:"):
+        source = source._replace(runtime="numpy_llama")  # what it was made for, and what its name means
+    if source in _loaded:  # asked without the lock too: another model may be loading
+        return _loaded[source]
     with _lock:
-        if path not in _loaded:
-            # Here and not above: a runtime of the caller's own needs none of the packages this one does.
-            from nexttoken.runtimes.numpy_llama import NumpyLlama
-
-            _loaded[path] = ChatModel(NumpyLlama(path), _EMBEDDED_NAMES.get(path))
-        return _loaded[path]
+        if source not in _loaded:
+            _loaded[source] = ChatModel(open_runtime(source), _EMBEDDED_NAMES.get(source.place))
+        return _loaded[source]
 
 
 def _adopt(runtime: Runtime) -> ChatModel:

@@ -12,7 +12,7 @@ from nexttoken.chat.models import ChatModel
 from nexttoken.chat.prompt_length import check_roughly
 from nexttoken.chat.request import ChatRequest, check_context, check_vocabulary, parse_request
 from nexttoken.engine import Handle
-from nexttoken.exceptions import QueueFullError, RateLimitError
+from nexttoken.exceptions import BadRequestError, QueueFullError, RateLimitError
 
 __all__ = ["Prepared", "prepare"]
 
@@ -63,6 +63,13 @@ def prepare(fields: Mapping[str, Any], find: Callable[[Any], ChatModel] | None =
     request = parse_request(fields)
     model = (find or models.find_model)(request.model)
     check_vocabulary(request.params, model.runtime.vocab_size)
+    if request.params.n > model.engine.max_rows:
+        raise BadRequestError(
+            f"Invalid 'n': integer above maximum value. Expected a value <= {model.engine.max_rows} with this model, "
+            f"but got {request.params.n} instead.",
+            param="n",
+            code="integer_above_max_value",
+        )
     check_roughly(request.messages, model.runtime.tokenizer, model.runtime.context_length)
     token_ids = model.prompts.encode(request.messages)
     check_context(len(token_ids), request.params.max_tokens, model.runtime.context_length)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from nexttoken.extras import require
 
+require("vllm", "vllm")
 torch: Any = require("torch", "vllm")
 
 from vllm.v1.sample.logits_processor import (  # noqa: E402

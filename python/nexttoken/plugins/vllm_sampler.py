@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
-from nexttoken import _core
 from nexttoken.exceptions import DeviceError, ParameterError, ParameterTypeError
 from nexttoken.extras import require
 from nexttoken.ops import Status, sample
@@ -96,7 +96,7 @@ def reason_for_original(sampler: Any, logits: Any, metadata: Any, predict_bonus_
 
 @functools.cache
 def _has_cuda_kernels() -> bool:
-    return bool(_core.build_info()["cuda"])
+    return find_spec("nexttoken._cuda") is not None
 
 
 def step(sampler: Any, logits: Any, metadata: Any, mode: str) -> Any:

@@ -40,9 +40,10 @@ class Runtime(Protocol):
     Sequences are named by integers that the runtime hands out. Logits are float32 (float16 and bfloat16 work too),
     any array with DLPack or the buffer protocol, and may be overwritten by the next call.
 
-    Two further members are looked at where they exist: ``special_token_names`` (mapping such as ``"bos_token"`` to
-    ``"<s>"``), for a `chat_template` that calls special tokens by name; and ``max_batch_size`` (int), the most
-    sequences that one `decode` takes: more than those then take turns, in each step.
+    Three further members are looked at where they exist: ``special_token_names`` (mapping such as ``"bos_token"`` to
+    ``"<s>"``), for a `chat_template` that calls special tokens by name; ``max_batch_size`` (int), the most
+    sequences that one `decode` takes: more than those then take turns, in each step; and ``max_sequences`` (int), the
+    most that may be alive at a time: further requests wait, and one with a greater n is refused.
     """
 
     @property
