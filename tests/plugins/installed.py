@@ -1,4 +1,4 @@
-"""vLLM, if it is here: imported first and once, since its import warns of what is deprecated in its own dependencies."""
+"""vLLM, if it is here: imported first and once, since its import warns of what is deprecated in its dependencies."""
 
 from __future__ import annotations
 

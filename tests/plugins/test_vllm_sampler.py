@@ -27,6 +27,8 @@ import nexttoken
 from nexttoken.plugins import vllm_metadata, vllm_sampler
 from plugins.vllm_batches import ORIGINAL, OURS, Row, add, input_batch, logits_of, metadata, row
 
+pytestmark = pytest.mark.slow
+
 VOCAB = 300
 SAMPLER = Sampler()
 INF = float("inf")
@@ -43,7 +45,11 @@ ROWS: dict[str, Row] = {
     "frequency": row(frequency_penalty=-0.7, output=[4, 5, 5, 9]),
     "repetition": row(repetition_penalty=1.4, prompt=[7, 8, 8, 299], output=[4, 5]),
     "all penalties": row(
-        presence_penalty=0.5, frequency_penalty=0.3, repetition_penalty=0.8, prompt=range(50), output=[*range(40, 60), 41]
+        presence_penalty=0.5,
+        frequency_penalty=0.3,
+        repetition_penalty=0.8,
+        prompt=range(50),
+        output=[*range(40, 60), 41],
     ),
     "bias": row(logit_bias={3: 4.0, 299: -2.5}),
     "bias and penalty": row(logit_bias={3: 4.0}, presence_penalty=1.0, output=[3, 3]),
@@ -86,7 +92,7 @@ def probabilities(logits: torch.Tensor, batch: Any) -> npt.NDArray[np.float64]:
 
 
 def vllms_probabilities(logits: torch.Tensor, batch: Any) -> npt.NDArray[np.float64]:
-    """What vLLM draws from, by its own functions: the softmax of its processed logits; a greedy row is its best token."""
+    """What vLLM draws from, by its own functions: softmax of its processed logits; a greedy row is its best token."""
     sampler = Sampler(logprobs_mode="processed_logits")
     output = ORIGINAL(sampler, logits.clone(), replace(batch, max_num_logprobs=-1))
     processed = output.logprobs_tensors.logprobs

@@ -1,4 +1,4 @@
-"""Batches as vLLM's own `InputBatch` makes them of requests: the SamplingMetadata that the sampler gets in the engine."""
+"""Batches as vLLM's own `InputBatch` makes them: the SamplingMetadata that the sampler gets in the engine."""
 
 from __future__ import annotations
 
