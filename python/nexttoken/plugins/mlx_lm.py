@@ -177,7 +177,9 @@ class Sampling:
             )
         token_ids = self._step(line.logits, [self._row])
         if not _only_normalised(line.logits, logprobs):
-            raise GenerationError("another processor changed the logits after ours: put Sampling.logits_processors last")
+            raise GenerationError(
+                "another processor changed the logits after ours: put Sampling.logits_processors last"
+            )
         self._seen, self._drawn = line.tokens, int(token_ids[0])
         return token_ids
 
@@ -186,7 +188,9 @@ class Sampling:
             if getattr(self._params, name) != off:
                 raise ParameterError(f"{name} needs Sampling.logits_processors: give MLX-LM both hooks")
         if self._row is not None:
-            raise GenerationError("the sampler was called without its logits_processors, which were there before: reset")
+            raise GenerationError(
+                "the sampler was called without its logits_processors, which were there before: reset"
+            )
         if logprobs.ndim != 2:
             raise ParameterError(f"logprobs must have the shape (lines, vocab), got {logprobs.shape}")
         lines, vocab = logprobs.shape
