@@ -17,6 +17,7 @@ mlx_lm = pytest.importorskip("mlx_lm", reason="mlx_lm is not installed: make tes
 
 from mlx_lm.generate import BatchGenerator, generate_step
 from mlx_lm.sample_utils import apply_min_p, apply_top_k, apply_top_p, make_logits_processors
+
 from nexttoken import distribution
 from nexttoken.exceptions import GenerationError, ParameterError, ParameterTypeError
 from nexttoken.params import SamplingParams

@@ -1,8 +1,8 @@
 """Our sampler inside MLX-LM's own loops: `generate`, `stream_generate`, `generate_step`, `batch_generate`.
 
-They call `logits_processors` with the tokens so far and the model's logits, then `sampler` with normalised logprobs. The
-processor here keeps the logits and the sampler draws from them: a repetition penalty depends on the sign of a logit,
-and normalising rounds.
+They call `logits_processors` with the tokens so far and the model's logits, then `sampler` with normalised logprobs.
+The processor here keeps the logits and the sampler draws from them: a repetition penalty depends on the sign of a
+logit, and normalising rounds.
 """
 
 from __future__ import annotations
@@ -247,5 +247,7 @@ def _only_normalised(logits: Any, logprobs: Any) -> bool:
                 return False
             before, after, shift = before[possible], after[possible], shift[possible]
             spread = shift.max() - shift.min()
+        if np.isinf(spread):
+            return False
         largest = max(np.abs(before).max(), np.abs(after).max())
     return bool(spread <= 4 * float(mx.finfo(logits.dtype).eps) * largest)
