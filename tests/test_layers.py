@@ -60,10 +60,10 @@ ALLOWED = {
         "extras",
     ),
     # The other direction knows no runtime: a host has its own model.
-    "plugins": ("_core", "ops", "params", "sampler", "text", "extras"),
+    "plugins": ("plugins", "_core", "ops", "params", "sampler", "text", "extras"),
     "runtimes.llama_cpp_native": ("extras",),
-    "runtimes.llama_cpp_tokenizer": ("runtimes.llama_cpp_native",),
-    "runtimes.llama_cpp": ("runtimes.llama_cpp_native", "runtimes.llama_cpp_tokenizer", "params"),
+    "runtimes.llama_cpp_tokenizer": ("runtimes.llama_cpp_native", "extras"),
+    "runtimes.llama_cpp": ("runtimes.llama_cpp_native", "runtimes.llama_cpp_tokenizer", "params", "extras"),
     "models": (),
     "chat": ("engine", "async_engine", "text", "params", "runtimes", "models", "extras", "ops"),
     "server": ("server", "chat", "async_engine", "engine", "models", "extras"),
@@ -75,7 +75,7 @@ ALLOWED = {
     "bench.check": ("bench", "_core", "reference"),
     "bench.decode": ("bench", "_core", "engine", "params", "sampler", "runtimes.base"),
     "__main__": ("cli",),
-    "__init__": ("_core", "ops", "params", "sampler", "chat"),
+    "__init__": ("_core", "ops", "params", "sampler", "chat", "plugins"),
 }
 
 

@@ -170,7 +170,7 @@ class _Step:
             kind = type(logits)
             raise ParameterTypeError(
                 "logits on a CUDA device must be an array of torch or cupy, which then hold the results, "
-                f"got {kind.__module__}.{kind.__qualname__}"
+                f"got {kind.__module__}.{kind.__qualname__}: torch.from_dlpack(logits) makes one, in the same memory"
             )
         self._logits, self._view, self._library, self._device = logits, view, library, device
         self._rows = view.batch_size

@@ -24,6 +24,9 @@ PACKAGES: dict[str, tuple[str, ...]] = {
 }
 """The packages each extra of nexttoken brings, by the name they are imported under."""
 
+_DISTRIBUTIONS = {"llama_cpp": "llama-cpp-python"}
+"""What is installed under another name than it is imported."""
+
 
 def require(module: str, extra: str) -> ModuleType:
     """Import `module`, or say which extra brings it.
@@ -40,7 +43,7 @@ def require(module: str, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != package:
             raise
-        raise MissingExtraError(package.replace("_", "-"), extra) from error
+        raise MissingExtraError(_DISTRIBUTIONS.get(package, package.replace("_", "-")), extra) from error
 
 
 def missing(extra: str) -> list[str]:

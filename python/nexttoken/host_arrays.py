@@ -16,13 +16,13 @@ __all__ = ["lend"]
 
 _DTYPES = "logits must be float32, float16 or bfloat16, got "
 _UNNAMED = "DLPack type code "
-_HOST = "logits must be in host memory, got "
+_ELSEWHERE = " memory, got DLPack device type "
 _DEVICES = {2: "cuda", 4: "opencl", 7: "vulkan", 8: "metal", 10: "rocm", 13: "cuda", 14: "oneapi", 15: "webgpu"}
 """Device types of DLPack."""
 
 
-def lend(logits: Any, error: Exception) -> npt.NDArray[Any]:
-    """What the core may be given in the place of `logits`, in the same memory.
+def lend(logits: Any, error: Exception) -> npt.NDArray[Any] | None:
+    """What the core may be given in the place of `logits`, in the same memory; None: `error` says all there is to say.
 
     Parameters
     ----------
@@ -35,28 +35,26 @@ def lend(logits: Any, error: Exception) -> npt.NDArray[Any]:
     ------
     ParameterTypeError
         If they cannot be read, and there is more to say than `error` does.
-    Exception
-        `error` itself in all other cases.
+
+    Notes
+    -----
+    `error` is not raised here: it would know this frame, this frame knows it, and the logits would stay until the next
+    garbage collection.
     """
     said = str(error)
     if isinstance(error, NextTokenError) and not said.startswith("logits must "):
-        raise error
+        return None
     _explain_jax(logits, error)
     if not isinstance(error, ParameterTypeError):
-        raise error
+        return None
     if said.startswith(_DTYPES + _UNNAMED) and hasattr(logits, "dtype"):  # the libraries name more dtypes than DLPack
         raise ParameterTypeError(_DTYPES + str(logits.dtype).removeprefix("torch.")) from None
-    if said.startswith(_HOST):
+    if _ELSEWHERE in said:
+        where = _device(logits, said.partition(" got ")[2])
         raise ParameterTypeError(
-            f"{_HOST}{_device(logits, said.removeprefix(_HOST))}: logits.cpu() or the like brings them here"
+            f"logits must be in host or CUDA memory, got {where}: logits.cpu() or the like brings them to the host"
         ) from None
-    array = _through_numpy(logits, error)
-    # As ctypes and some buffers have it: little-endian by name, hence not NumPy's own dtype, which it is all the same.
-    if not array.dtype.isnative or array.dtype.byteorder == "=":
-        if isinstance(logits, np.ndarray):
-            raise error
-        return array
-    return array.view(array.dtype.newbyteorder("="))
+    return None if isinstance(logits, np.ndarray) else _through_numpy(logits)
 
 
 def _explain_jax(logits: Any, error: Exception) -> None:
@@ -83,12 +81,10 @@ def _device(logits: Any, otherwise: str) -> str:
     return f"{_DEVICES[int(kind)]}:{number}" if int(kind) in _DEVICES else otherwise
 
 
-def _through_numpy(logits: Any, error: ParameterTypeError) -> npt.NDArray[Any]:
+def _through_numpy(logits: Any) -> npt.NDArray[Any] | None:
     """By ``__array_interface__``, ``__array_struct__`` or a buffer whose format the core does not know."""
-    if isinstance(logits, np.ndarray):
-        return logits
     if hasattr(logits, "__dlpack__"):
-        raise error
+        return None
     if any(kind.__name__ == "_Pointer" and kind.__module__ == "_ctypes" for kind in type(logits).__mro__):
         raise ParameterTypeError(
             "logits must have a shape, got a pointer of ctypes: numpy.ctypeslib.as_array(pointer, (rows, vocab)) "
@@ -99,13 +95,13 @@ def _through_numpy(logits: Any, error: ParameterTypeError) -> npt.NDArray[Any]:
             raise ParameterTypeError(
                 "logits on a CUDA device must be an array of torch or cupy, which then hold the results, got "
                 f"{type(logits).__qualname__}: torch.as_tensor(logits, device='cuda') or cupy.asarray(logits) makes "
-                "one of it, in the same memory"
+                "one, in the same memory"
             ) from None
         try:
             memoryview(logits)
         except TypeError:
-            raise error from None
+            return None
     try:
         return np.asarray(logits)
     except (TypeError, ValueError, NotImplementedError):
-        raise error from None
+        return None

@@ -258,6 +258,8 @@ def _view(logits: Any) -> _core.Logits:
         return _core.Logits(logits)
     except Exception as error:
         lent = lend(logits, error)
+        if lent is None:
+            raise
     return _core.Logits(lent)
 
 
@@ -267,7 +269,7 @@ def _check_no_stream(stream: Any) -> None:
 
 
 def _is_torch(array: Any) -> bool:
-    return type(array).__module__.partition(".")[0] == "torch"
+    return any(kind.__module__.partition(".")[0] == "torch" for kind in type(array).__mro__)
 
 
 def _like(logits: Any, array: npt.NDArray[Any]) -> Any:

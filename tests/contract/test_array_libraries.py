@@ -7,6 +7,7 @@ import ctypes
 import resource
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -293,13 +294,15 @@ def test_no_copy_is_made(repeated: Callable[[Any], Any]) -> None:
 
 
 def refused(logits: Any, message: str, error: type[Exception] = ParameterTypeError) -> None:
-    """By each way in, before any row moves."""
+    """By each way in, before any row moves; and nothing keeps them."""
     sampler = nexttoken.Sampler(4)
     row = sampler.add()
+    before = sys.getrefcount(logits)
     for call in (nexttoken.sample, nexttoken.distribution, sampler.step):
         with pytest.raises(error, match=message):
             call(logits)
     assert sampler.info(row).step == 0
+    assert logits is None or sys.getrefcount(logits) == before
 
 
 @pytest.mark.parametrize("dtype", ["float64", "int32", "int8", "bool", "float8_e4m3fn", "float8_e5m2"])
@@ -401,6 +404,66 @@ def test_device_memory_without_a_library() -> None:
     refused(OfCuda(), r"^logits on a CUDA device must be an array of torch or cupy, .*, got OfCuda: torch.as_tensor")
 
 
+def arrays_of(name: str) -> Callable[[Any], Any]:
+    """What makes an array of nested lists."""
+    package = {"torch": "torch", "jax": "jax.numpy", "mlx": "mlx.core", "numpy": "numpy"}[name]
+    verb = "test-slow" if name == "torch" else f"test-{name}"
+    module = pytest.importorskip(package, reason=f"{name} is not installed: make {verb}")
+    return module.tensor if name == "torch" else module.array
+
+
+@pytest.mark.parametrize("name", ["numpy", "torch", "jax", "mlx"])
+def test_parameters_may_be_arrays_too(name: str, logits: npt.NDArray[np.float32]) -> None:
+    make = arrays_of(name)
+    mask = [[-1, 3], [1, 0], [-2, 1]]
+    given: dict[str, Any] = {
+        "seed": SEEDS,
+        "sequence_index": [3, 4, 5],
+        "step": [9, 8, 7],
+        "top_k": [5, 6, 7],
+        "temperature": [0.5, 0.25, 2],
+        "output_token_ids": [[1], [2], [3]],
+        "presence_penalty": [0.5, 1, 1.5],
+    }
+    wanted = nexttoken.sample(logits, **given, token_bitmask=np.array(mask, np.int32), logprobs=2)
+    result = nexttoken.sample(
+        logits, **{key: make(value) for key, value in given.items()}, token_bitmask=as_words(make, mask), logprobs=2
+    )
+    assert result.token_ids.tolist() == wanted.token_ids.tolist()
+    assert result.logprobs.tolist() == wanted.logprobs.tolist()
+    drawn = []
+    for kind in (np.array, make):
+        sampler = nexttoken.Sampler(V)
+        rows = [sampler.add(nexttoken.SamplingParams(seed=seed), kind([1, 2])) for seed in SEEDS]
+        step = sampler.step(logits, kind(rows), kind([2, 0, 0]), token_bitmask=as_words(kind, mask))
+        drawn.append(step.token_ids.tolist())
+    assert drawn[0] == drawn[1]
+
+
+def as_words(make: Callable[[Any], Any], mask: list[list[int]]) -> Any:
+    words = make(mask)
+    return words.astype(np.int32) if isinstance(words, np.ndarray) else words.int() if hasattr(words, "int") else words
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_nothing_is_kept(name: str, logits: npt.NDArray[np.float32]) -> None:
+    """Whether it was read or refused."""
+    library = LIBRARIES[name]
+    given = library.cut(library.load(logits), "contiguous")
+    sampler, other = nexttoken.Sampler(V), nexttoken.Sampler(V + 1)
+    rows = [sampler.add() for _ in range(ROWS)]
+    other.add()
+    before = sys.getrefcount(given)
+    for _ in range(5):
+        nexttoken.sample(given)
+        nexttoken.distribution(given)
+        sampler.step(given, rows)
+        for call in (lambda: other.step(given), lambda: nexttoken.sample(given, top_p=2)):
+            with pytest.raises(nexttoken.ParameterError):
+                call()
+    assert sys.getrefcount(given) == before
+
+
 # JAX
 
 
@@ -475,6 +538,27 @@ def test_lazy_arrays_are_evaluated_when_read(mlx: Any) -> None:
         assert sampler.step(lazy * 2, rows).token_ids.tolist() == wanted
 
 
+def test_threads_of_mlx(mlx: Any) -> None:
+    """It evaluates in the thread that made the array only, and says so; what is evaluated is read in any."""
+    said: list[Any] = []
+
+    def draw(logits: Any) -> None:
+        try:
+            said.append(nexttoken.sample(logits, temperature=0).token_ids.tolist())
+        except RuntimeError as error:
+            said.append(str(error))
+
+    lazy, done = (mlx.array([[0.0, 2.0, 1.0, 0.0]]) * 2 for _ in range(2))
+    mlx.eval(done)
+    for logits in (lazy, done):
+        thread = threading.Thread(target=draw, args=(logits,))
+        thread.start()
+        thread.join()
+    assert said[1] == [1]
+    assert said[0] == [1] or "in current thread" in said[0]
+    assert nexttoken.sample(lazy, temperature=0).token_ids.tolist() == [1]
+
+
 def test_inside_a_compiled_function_of_mlx(mlx: Any) -> None:
     with pytest.raises(ValueError, match=r"Attempting to eval an array during function transformations"):
         mlx.compile(lambda x: mlx.array(nexttoken.sample(x, temperature=0).token_ids))(mlx.zeros((2, 4)))
@@ -502,3 +586,11 @@ def test_results_of_torch_are_tensors_and_of_all_others_numpy_arrays(logits: npt
         step = sampler.step(given, rows)
         assert all(isinstance(x, np.ndarray) for x in (step.token_ids, step.status, step.logprobs)), name
     assert {"numpy", "memoryview", "array interface"} <= set(seen)
+
+
+def test_a_masked_array_is_refused() -> None:
+    values = np.ma.masked_array(np.zeros((2, 4), np.float32), mask=[[1, 0, 0, 0]] * 2)
+    for call in (nexttoken.sample, nexttoken.distribution, nexttoken.Sampler(4).step):
+        with pytest.raises(ParameterTypeError, match=r"^logits must be a plain array, got a masked one$"):
+            call(values)
+    nexttoken.sample(np.zeros((2, 4), np.float32).view(np.matrix))  # other subclasses hide nothing

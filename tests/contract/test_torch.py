@@ -181,6 +181,17 @@ def test_memory_stays_when_the_tensor_takes_other_memory(swap: Any) -> None:
     assert memory() is None
 
 
+def test_results_for_subclasses_of_tensors_are_tensors(logits: Any) -> None:
+    class Mine(torch.Tensor):
+        pass
+
+    for given in (logits.as_subclass(Mine), torch.nn.Parameter(logits)):
+        result = nexttoken.sample(given, seed=1, logprobs=1)
+        assert type(result.token_ids) is type(result.top_logprobs) is torch.Tensor
+        assert torch.equal(result.token_ids, nexttoken.sample(logits, seed=1).token_ids)
+        assert torch.equal(nexttoken.distribution(given).probs, nexttoken.distribution(logits).probs)
+
+
 def test_a_step_reads_tensors(logits: Any) -> None:
     drawn = []
     for given in (logits, logits.numpy()):

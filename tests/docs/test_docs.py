@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 import nexttoken
+from nexttoken.exceptions import MissingExtraError
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+ALL_PAGES = [*PAGES, *sorted((ROOT / "docs" / "plugging-in").glob("*.md"))]  # whose programs tests of their own run
 OPTIONS = doctest.ELLIPSIS
 MODULES = [
     info.name
@@ -33,12 +35,14 @@ def test_page(page: Path) -> None:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstrings(name: str) -> None:
-    if name == "nexttoken.torch":
-        pytest.importorskip("torch", reason="torch is an extra")
-    assert doctest.testmod(importlib.import_module(name), optionflags=OPTIONS).failed == 0
+    try:
+        module = importlib.import_module(name)
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+    assert doctest.testmod(module, optionflags=OPTIONS).failed == 0
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: page.name)
 def test_links_and_paths_exist(page: Path) -> None:
     text = page.read_text()
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):

@@ -55,6 +55,15 @@ class TestConformance(RuntimeConformance):
         return NumpyLlama(folder / "random-llama")
 
 
+class TestConformanceOfSentencePiece(RuntimeConformance):
+    tolerance = 1e-3
+
+    @classmethod
+    def make_runtime(cls, folder: Path) -> Any:
+        settings: dict[str, Any] = {"bos_token_id": 1, "add_bos_token": True, "unk_token_id": 0}
+        return LlamaCpp(write_gguf(folder / "spm.gguf", sentencepiece(), **settings), cache_type="f32")
+
+
 PROMPTS = [
     "Hello!",
     "What is your name?",
@@ -269,6 +278,13 @@ class TestFiles:
         with pytest.raises((ParameterError, ParameterTypeError), match=message):
             LlamaCpp(spm_path, **parameters)
 
+    def test_a_cache_that_there_is_no_memory_for(self, spm_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(native.lib, "llama_init_from_model", lambda model, parameters: None)
+        with pytest.raises(
+            ParameterError, match="no room for cache_tokens 1024 and max_sequences 8: it does not say why"
+        ):
+            LlamaCpp(spm_path)
+
     @pytest.mark.skipif(llama_cpp.llama_supports_gpu_offload(), reason="this llama.cpp has a GPU")
     def test_layers_on_a_gpu_that_is_not_there(self, spm_path: Path) -> None:
         with pytest.raises(ParameterError, match="n_gpu_layers must be 0 or -1 with this build"):
@@ -400,6 +416,21 @@ class TestRoom:
             for sequence in list(runtime._sequences):
                 runtime.free(sequence)
             assert held[0] not in runtime._sequences
+
+    def test_a_step_that_fails_half_way_is_taken_back(self, spm_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where the failure is not for lack of room, llama.cpp keeps what it had read."""
+        runtime = LlamaCpp(spm_path)
+        held = [runtime.prefill([5, 6])[0], runtime.prefill([7])[0]]
+        context = runtime._open()
+        real = context.decode
+        with monkeypatch.context() as patch:
+            patch.setattr(context, "decode", lambda size: (real(size), (-3, ["out of ", "memory\n"]))[1])
+            with pytest.raises(GenerationError, match=r"failed with -3 on 2 tokens: out of memory$"):
+                runtime.decode(held, [9, 9])
+            with pytest.raises(GenerationError, match=r"failed with -3 on 3 tokens"):
+                runtime.prefill([5, 6, 9])
+        logits = runtime.decode(held, [9, 9]).copy()
+        np.testing.assert_allclose(runtime.prefill([5, 6, 9])[1], logits[0], rtol=0, atol=0.02)
 
     def test_every_sequence_may_fill_its_context(self, spm_path: Path) -> None:
         runtime = LlamaCpp(spm_path, max_sequences=5)

@@ -132,8 +132,8 @@ class TransformersModel:
         sequence : int
             The new sequence.
         logits : tensor [vocab]
-            After the last token, in the model's dtype; on the CPU, or on the CUDA device that it is drawn from. May have
-            more columns than `vocab_size`.
+            After the last token, in the model's dtype; on the CPU, or on the CUDA device that it is drawn from. May
+            have more columns than `vocab_size`.
 
         Raises
         ------
