@@ -181,6 +181,18 @@ class TestSamplerAlone:
         assert sampling.sampler(logprobs[:1]).dtype == mx.uint32
         assert sampling.sampler(logprobs).tolist()[1:] == drawn[0][1:]
 
+    def test_a_line_that_is_gone_moves_no_other(self) -> None:
+        logprobs = mx.zeros((3, 100))
+        sampling, first = Sampling(seed=4), Sampling(seed=4)
+        drawn = [sampling.sampler(logprobs[:lines]).tolist()[0] for lines in (3, 2, 1)]
+        assert drawn == [first.sampler(logprobs[:1]).item() for _ in range(3)]
+
+    def test_another_vocabulary_begins_anew(self) -> None:
+        sampling = Sampling(seed=4)
+        for vocab in (100, 50):
+            expected = Sampling(seed=4).sampler(mx.zeros((2, vocab))).tolist()
+            assert sampling.sampler(mx.zeros((2, vocab))).tolist() == expected
+
     def test_batch_generate(self, loaded: tuple[Any, Any]) -> None:
         def texts() -> list[str]:
             sampler = Sampling(seed=2, top_k=40).sampler
@@ -276,6 +288,31 @@ class TestRefused:
                 tokens(model, sampling, logits_processors=[*sampling.logits_processors, *after])
         same = [*sampling.logits_processors, lambda _, logits: logits + 0]
         assert tokens(model, sampling, logits_processors=same) == tokens(model, Sampling(seed=1))
+
+    def test_processors_on_both_sides(self) -> None:
+        """What was forbidden before ours must stay so; a token forced by an infinite logit hides the rest."""
+        for logits, later, right in (
+            ([1.0, -np.inf, 3.0], [0.0, 0.0, 0.0], True),
+            ([1.0, -np.inf, 3.0], [0.0, 0.0, 0.1], False),
+            ([-np.inf, -np.inf, 3.0], [0.0, 0.0, 0.0], True),
+        ):
+            sampling, tokens = Sampling(seed=1), mx.array([1])
+            changed = sampling.logits_processors[0](tokens, mx.array([logits])) + mx.array([later])
+            logprobs = changed - mx.logsumexp(changed, keepdims=True)
+            if right:
+                sampling.sampler(logprobs)
+            else:
+                with pytest.raises(GenerationError, match="another processor"):
+                    sampling.sampler(logprobs)
+        sampling = Sampling(seed=1)
+        sampling.logits_processors[0](mx.array([1]), mx.array([[1.0, -np.inf, 3.0]]))
+        with pytest.raises(GenerationError, match="another processor"):
+            sampling.sampler(mx.array([[-3.0, -1.0, -1.0]]))
+
+    def test_an_infinite_logit(self) -> None:
+        sampling = Sampling(seed=1)
+        logits = sampling.logits_processors[0](mx.array([1]), mx.array([[1.0, np.inf, 3.0]]))
+        assert sampling.sampler(logits - mx.logsumexp(logits, keepdims=True)).item() == 1
 
     def test_draft_model(self, loaded: tuple[Any, Any]) -> None:
         for drafts in (1, 2, 3):
