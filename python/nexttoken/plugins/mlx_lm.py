@@ -41,7 +41,7 @@ _CPU = 1  # DLPack's number
 class _Line(NamedTuple):
     """What the processor was handed for the next draw."""
 
-    tokens: npt.NDArray[Any]
+    tokens: Any
     logits: Any
 
 
@@ -120,31 +120,33 @@ class Sampling:
     def _keep(self, tokens: Any, logits: Any) -> Any:
         if logits.ndim != 2 or logits.shape[0] != 1:
             raise ParameterError(f"logits must have the shape (1, vocab), got {logits.shape}")
-        # A copy: MLX-LM may write the next tokens to the same buffer.
-        context = np.array(tokens)
         try:
-            self._follow(context, logits.shape[-1])
+            self._check_turn(tokens)
         except Exception:
             self.reset()
             raise
-        # Another handle, because a processor that comes after may assign to elements of this one.
-        self._line = _Line(context, mx.array(logits))
+        # Another handle, because a processor that comes after may assign to elements of this one. Nothing is evaluated
+        # before the draw: each wait for MLX costs more than the draw.
+        self._line = _Line(tokens, mx.array(logits))
         return logits
 
-    def _follow(self, tokens: npt.NDArray[Any], vocab: int) -> None:
-        """Begin a generation with `tokens`, or see that they go on from the last draw."""
+    def _check_turn(self, tokens: Any) -> None:
         if self._alone:
             raise GenerationError(
                 "the sampler was called before without its logits_processors: use an object one way until reset(); "
                 "beside input_embeddings MLX-LM needs the prompt too"
             )
         if self._line is not None:
-            if _begins_with(tokens, self._line.tokens) and len(tokens) == len(self._line.tokens) + 1:
+            before, now = np.array(self._line.tokens), np.array(tokens)
+            if len(now) == len(before) + 1 and _begins_with(now, before):
                 raise GenerationError("the last token was drawn by another: give MLX-LM this object's sampler= too")
             raise GenerationError(
                 "two sequences share this object: give BatchGenerator.insert a Sampling for each (after a generation "
                 "that was interrupted between the hooks: reset)"
             )
+
+    def _follow(self, tokens: npt.NDArray[Any], vocab: int) -> None:
+        """Begin a generation with `tokens`, or see that they go on from the last draw."""
         seen = self._seen
         if seen is not None and len(tokens) > self._prompt_length:
             if len(tokens) == len(seen) + 1 and tokens[-1] == self._drawn and _begins_with(tokens, seen):
@@ -175,12 +177,15 @@ class Sampling:
                 f"expected logprobs {line.logits.shape}, got {logprobs.shape}: give BatchGenerator.insert a Sampling "
                 "for each sequence"
             )
+        mx.eval(line.tokens, line.logits, logprobs)
+        tokens = np.array(line.tokens)
+        self._follow(tokens, logprobs.shape[-1])
         token_ids = self._step(line.logits, [self._row])
         if not _only_normalised(line.logits, logprobs):
             raise GenerationError(
                 "another processor changed the logits after ours: put Sampling.logits_processors last"
             )
-        self._seen, self._drawn = line.tokens, int(token_ids[0])
+        self._seen, self._drawn = tokens, int(token_ids[0])
         return token_ids
 
     def _draw_alone(self, logprobs: Any) -> npt.NDArray[np.int32]:
