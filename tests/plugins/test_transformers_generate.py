@@ -172,6 +172,12 @@ def test_a_seed_per_prompt_does_not_know_the_batch(model: Any, several: dict[str
         assert got[:, width:].tolist() == together[2 * row : 2 * row + 2, width:].tolist()
 
 
+def test_n_moves_nobody_elses_draws(model: Any, several: dict[str, Any]) -> None:
+    two, three = (ours(model, **several, do_sample=True, n=n, seed=7) for n in (2, 3))
+    assert two[::2].tolist() == three[::3].tolist()
+    assert two[1::2].tolist() == three[1::3].tolist()
+
+
 def test_torchs_generator_repeats_what_has_no_seed(model: Any, one: Any) -> None:
     def once(seed: int) -> Any:
         torch.manual_seed(seed)
@@ -356,6 +362,38 @@ def test_stop_strings_and_streams(model: Any, tokenizer: Any, one: Any) -> None:
     assert stop in tokenizer.decode(cut[0, one.shape[1] : length])
 
 
+def test_a_streamer_of_transformers_is_served(model: Any, tokenizer: Any, one: Any) -> None:
+    class Streamer:
+        def __init__(self) -> None:
+            self.put_: list[list[int]] = []
+            self.ended = 0
+
+        def put(self, value: Any) -> None:
+            self.put_.append(value.flatten().tolist())
+
+        def end(self) -> None:
+            self.ended += 1
+
+    theirs, mine = Streamer(), Streamer()
+    model.generate(one, do_sample=False, max_new_tokens=5, streamer=theirs)
+    ours(model, one, do_sample=False, max_new_tokens=5, streamer=mine)
+    assert (mine.put_, mine.ended) == (theirs.put_, theirs.ended)
+    with pytest.raises(ParameterError, match="assistant_model must be None"):
+        ours(model, one, do_sample=False, assistant_model=model)
+
+
+def test_a_bias_lifts_no_ban(model: Any, one: Any) -> None:
+    out = ours(model, one, do_sample=True, suppress_tokens=[7], logit_bias={7: 100.0}, n=8, seed=1)
+    assert not (out[:, one.shape[1] :] == 7).any()
+    out = ours(model, one, do_sample=False, sequence_bias=[[[7], -50.0]], logit_bias={7: 200.0})
+    assert (out[:, one.shape[1] :] == 7).all()
+
+
+@pytest.mark.filterwarnings("ignore:Unfeasible length constraints")
+def test_more_tokens_than_there_is_room_for(model: Any, one: Any) -> None:
+    assert ours(model, one, do_sample=False, min_new_tokens=9, max_new_tokens=4).shape[1] == one.shape[1] + 4
+
+
 def test_text_needs_a_tokenizer(model: Any, one: Any) -> None:
     for settings in ({"stop": "x"}, {"text_stream": print}):
         with pytest.raises(ParameterError, match="need text_tokenizer"):
@@ -402,7 +440,8 @@ def test_a_bad_row_ends_and_the_others_go_on(model: Any, several: dict[str, Any]
             return scores
 
     wanted = ours(model, **several, do_sample=False)
-    got = ours(model, **several, do_sample=False, logits_processor=transformers.LogitsProcessorList([Breaks()]))
+    with pytest.warns(RuntimeWarning, match=r"row 1 has ended: no token can be drawn \(NAN_LOGITS\)"):
+        got = ours(model, **several, do_sample=False, logits_processor=transformers.LogitsProcessorList([Breaks()]))
     width = several["input_ids"].shape[1]
     assert got[[0, 2]].tolist() == wanted[[0, 2]].tolist()
     assert got[1, width:] == model.generation_config.pad_token_id if model.generation_config.pad_token_id else True

@@ -6,12 +6,15 @@ contract, drops rows that have ended from the batch, and honours the whole gener
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from nexttoken.exceptions import ParameterError
 from nexttoken.extras import require
+from nexttoken.ops import Status
 from nexttoken.params import SamplingParams, as_sequence, check_number, check_seed, is_integer
 from nexttoken.sampler import Sampler
 
@@ -25,6 +28,7 @@ from nexttoken.plugins.transformers_processor import Sampling, sampling, token_t
 __all__ = ["Sampling", "generate", "sampling"]
 
 # What `generate` prepares for a model that reads token ids and keeps them in a cache.
+_MOST_EACH = 2**16
 _KNOWN = {"attention_mask", "position_ids", "past_key_values", "use_cache", "logits_to_keep"}
 
 
@@ -58,8 +62,8 @@ def generate(
         Continuations of each row of `input_ids`; its prompt is read once. ``num_return_sequences`` multiplies it, and
         reads the prompt once too.
     seed : int, or one per prompt
-        One seed: the rows of the result are sequence indices 0, 1, ... of it. One per prompt: the continuations of each
-        are indices 0, 1, ... of its own, whatever else is in the batch. None: one from torch's generator, which
+        One seed: continuation c of prompt p is its sequence index ``p * 2**16 + c``. One per prompt: continuation c is
+        index c of its prompt's own, whatever else is in the batch. None: one from torch's generator, which
         `torch.manual_seed` makes repeatable.
     presence_penalty, frequency_penalty, logit_bias, stop_token_ids
         As in `SamplingParams`.
@@ -70,7 +74,7 @@ def generate(
         What gives tokens their bytes. (``tokenizer=`` never reaches a loop.)
     text_stream : callable
         ``f(row, text)``, called with what became safe to show of a row of the result: whole characters, nothing that
-        may be part of a stop string. (``streamer=`` never reaches a loop.) Needs `text_tokenizer`.
+        may be part of a stop string. Needs `text_tokenizer`. A `streamer` given to `generate` is served, too.
 
     Returns
     -------
@@ -85,12 +89,15 @@ def generate(
 
     Notes
     -----
-    A row without a token to draw (NaN logits, all banned) ends, as if by an end of text; its neighbours go on.
+    A row without a token to draw (NaN logits, all banned) ends, with a RuntimeWarning; its neighbours go on.
     """
     if generation_config is None:
         raise ParameterError(
             "generate is called by transformers: model.generate(..., custom_generate=nexttoken.generate)"
         )
+    streamer = _given_to_generate("streamer")
+    if _given_to_generate("assistant_model") is not None:
+        raise ParameterError("assistant_model must be None with custom_generate=nexttoken.generate")
     refuse_other_loops(generation_config)
     _check_model(model, model_kwargs)
     config, n = generation_config, check_number("n", n)
@@ -116,6 +123,8 @@ def generate(
         raise ParameterError(f"n must be 1 with this model's cache, whose rows cannot be copied, got {n}")
     batch = Batch(model, config, input_ids[::given], model_kwargs, given)
     each = given * n
+    if each > _MOST_EACH:
+        raise ParameterError(f"n * num_return_sequences must be at most {_MOST_EACH}, got {each}")
     logits = batch.prefill()
     vocab_size = logits.shape[-1]
     sampler = Sampler(
@@ -139,6 +148,13 @@ def generate(
             logits = result.processed(logits, todo.processors, logits_processor)
         step = sampler.step(logits, [rows[place] for place in places], lines)
         result.append(places, step.token_ids)
+        if streamer is not None:
+            streamer.put(result.newest.cpu())
+        for bad in step.status.nonzero()[0]:
+            reason = Status(step.status[bad]).name
+            warnings.warn(
+                f"row {places[bad]} has ended: no token can be drawn ({reason})", RuntimeWarning, stacklevel=2
+            )
         if text_stream is not None and step.text is not None:
             for place, text in zip(places, step.text, strict=True):
                 if text:
@@ -146,12 +162,20 @@ def generate(
         stopped = result.stopped(todo.criteria)
         going = [i for i, why in enumerate(step.finish_reason) if why is None and places[i] not in stopped]
         if not going:
+            if streamer is not None:
+                streamer.end()
             return result.finished(batch.cache)
         places, lines = [places[i] for i in going], [lines[i] for i in going]
         if not stay:
             batch.select(lines)
             lines = list(range(len(places)))
         logits = batch.forward(result.newest if stay else result.newest[places])
+
+
+def _given_to_generate(name: str) -> Any:
+    """An argument of `generate` that it keeps from the loops of others."""
+    frame = sys._getframe(2)
+    return frame.f_locals.get(name) if frame.f_code.co_name == "generate" else None
 
 
 def _check_model(model: Any, model_kwargs: Mapping[str, Any]) -> None:
@@ -177,7 +201,7 @@ def _add_rows(
     if seed is None:
         seed = int(torch.randint(2**62, ()).item())
     if is_integer(seed):
-        seeds, step = [seed] * len(prompts), each
+        seeds, step = [seed] * len(prompts), _MOST_EACH
     else:
         seeds, step = list(as_sequence("seed", seed)), 0
         if len(seeds) != len(prompts):

@@ -78,13 +78,13 @@ def plan(
         if found is None or found[0] > rank or found[1].keys() & (given.keys() - {"logit_bias", "min_tokens"}):
             break
         rank, more = found
-        bias = {**more.pop("logit_bias", {}), **given.get("logit_bias", {})}
+        bias = _sum(given.get("logit_bias", {}), more.pop("logit_bias", {}))
         given = {**given, **more, **({"logit_bias": bias} if bias else {})}
         theirs.pop()
     if not config.do_sample:
         given["temperature"] = 0.0
     if own.get("logit_bias"):
-        given["logit_bias"] = {**given.get("logit_bias", {}), **own["logit_bias"]}
+        given["logit_bias"] = _sum(given.get("logit_bias", {}), own["logit_bias"])
     eos = config._eos_token_tensor
     left, lengths = [], [config.max_length]
     for criterion in criteria:
@@ -94,7 +94,10 @@ def plan(
         elif kind is not transformers.EosTokenCriteria or not _same_tokens(criterion.eos_token_id, eos):
             left.append(criterion)
     rest = {name: value for name, value in own.items() if name != "logit_bias"}
-    params = SamplingParams(max_tokens=min(lengths) - prompt_length, **given, **rest)
+    longest = min(lengths) - prompt_length
+    if "min_tokens" in given:  # of more than there is room for transformers warns
+        given["min_tokens"] = min(given["min_tokens"], longest)
+    params = SamplingParams(max_tokens=longest, **given, **rest)
     return Plan(params, theirs, left, [] if eos is None else eos.tolist())
 
 
@@ -109,6 +112,11 @@ def refuse_other_loops(config: Any) -> None:
             raise ParameterError(f"{name} must be off with custom_generate=nexttoken.generate, got True")
     if config.use_cache is False:
         raise ParameterError("use_cache must be on with custom_generate=nexttoken.generate, got False")
+
+
+def _sum(bias: Mapping[int, float], other: Mapping[int, float]) -> dict[int, float]:
+    """Both, one after the other: a ban stays one."""
+    return {token: bias.get(token, 0.0) + other.get(token, 0.0) for token in {**bias, **other}}
 
 
 def _same_tokens(tokens: Any, others: Any) -> bool:

@@ -225,7 +225,7 @@ class OnnxRuntimeGenAI:
         return lines
 
     def _ends(self, held: _Held) -> bool:
-        """Whether the library takes it for ended: it may get padding from then on, or the logits of the token before."""
+        """Whether the library takes it for ended: it then gets padding, or the logits of the token before."""
         return held.text[-1] in self.eos_token_ids
 
     def _step(self, group: _Group) -> Logits:
