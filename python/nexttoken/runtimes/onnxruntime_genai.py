@@ -62,8 +62,8 @@ class OnnxRuntimeGenAI:
         Holds ``genai_config.json``, the model that it names, ``tokenizer.json``, and the chat template in
         ``chat_template.jinja`` or ``tokenizer_config.json``.
     context_length : int, optional
-        The most tokens a sequence may hold. Default: what the model was made for, at most 4096. ONNX Runtime GenAI takes
-        the memory for all of them when it begins a sequence.
+        The most tokens a sequence may hold. Default: what the model was made for, at most 4096. ONNX Runtime GenAI
+        takes the memory for all of them when it begins a sequence.
     max_sequences : int
         The most sequences alive at a time; further requests wait. At most 256.
     n_threads : int, optional
@@ -132,7 +132,8 @@ class OnnxRuntimeGenAI:
         self.special_token_names = read_special_token_names(directory)
         self.chat_template = read_chat_template(directory) if chat_template is None else chat_template
 
-        self._reserved = _rarest_token(self.tokenizer, columns, self.eos_token_ids, self.chat_template)
+        spoken = self.chat_template + self.special_token_names.get("bos_token", "")
+        self._reserved = _rarest_token(self.tokenizer, columns, self.eos_token_ids, spoken)
         self._model: NativeModel | None = NativeModel(directory, self.context_length, self._reserved, n_threads)
         self._sequences: dict[int, _Held] = {}
         self._numbers = itertools.count()
@@ -194,8 +195,8 @@ class OnnxRuntimeGenAI:
         Parameters
         ----------
         sequences : sequence of int
-            All different, of any lengths. Those of one batch that are left out fall behind, and are read again, from the
-            beginning, when they are next asked for.
+            All different, of any lengths. Those of one batch that are left out fall behind, and are read again, from
+            the beginning, when they are next asked for.
         token_ids : sequence of int
             One for each.
 
@@ -336,12 +337,12 @@ def _eos_token_ids(config: Mapping[str, Any], vocab_size: int, path: Path) -> tu
     return found
 
 
-def _rarest_token(tokenizer: TokenizerFile, columns: int, ends: Sequence[int], template: str) -> int:
-    """A token that the fewest texts hold: those that do are read more slowly."""
+def _rarest_token(tokenizer: TokenizerFile, columns: int, ends: Sequence[int], spoken: str) -> int:
+    """A token that few texts hold, for `NativeModel.reserved`: those that do are read apart, which takes longer."""
     if columns > tokenizer.vocab_size:
         return columns - 1  # no token at all
     special = tokenizer.special_tokens
-    unused = [i for text, i in special.items() if i not in ends and text not in template and "bos" not in text]
+    unused = [i for text, i in special.items() if i not in ends and text not in spoken]
     taken = {*special.values(), *ends}
     plain = [i for i in range(tokenizer.vocab_size) if i not in taken]
     return max(unused or plain or taken)

@@ -106,7 +106,7 @@ class Batch:
         if self._choice is None:
             self._generator.append_tokens(np.asarray(token_ids, np.int32))
         else:
-            # Only a row by itself can be given a token; of several each draws its own, for which it must be the only one.
+            # Only a row by itself can be given a token. Of several each draws its own: it must be the only one left.
             tokens = [self._filler if token is None else token for token in token_ids]
             rows = range(len(tokens))
             self._choice[rows, 0, tokens] = 0
