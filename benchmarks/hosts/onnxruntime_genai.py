@@ -72,11 +72,11 @@ def contest(folder: Path) -> Contest:
     }
     note = (
         "one thread; loops of Python. bare: `append_tokens` and `get_logits`, with tokens known beforehand. own: "
-        "`generate_next_token`, with do_sample, top_p, temperature and repetition_penalty; the host has no presence and "
-        "no frequency penalty, and its default is top_k 50. ours: `OnnxRuntimeGenAI.decode` and `Sampler.step`, with "
-        "the two penalties more except where the host's settings are named. The host computes a step's logits when they "
-        f"are first asked for: all ways compute as many. {ROWS} at once are one generator's batch, in which our tokens "
-        "are forced upon the host's greedy search (`set_logits`, `generate_next_token`)."
+        "`generate_next_token`, with do_sample, top_p, temperature and repetition_penalty; the host has no presence "
+        "and no frequency penalty, and its default is top_k 50. ours: `OnnxRuntimeGenAI.decode` and `Sampler.step`, "
+        "with the two penalties more except where the host's settings are named. The host computes a step's logits "
+        f"when they are first asked for: all ways compute as many. {ROWS} at once are one generator's batch, in which "
+        "our tokens are forced upon the host's greedy search (`set_logits`, `generate_next_token`)."
     )
     return Contest("onnxruntime-genai", ways, note, {name: ROWS for name in ways if name.endswith("at once")})
 

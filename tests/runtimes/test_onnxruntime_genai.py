@@ -299,28 +299,34 @@ class TestTokensThatMeanSomethingToTheLibrary:
 
 
 class TestFailures:
+    @pytest.mark.parametrize(
+        ("failure", "expected"),
+        [(RuntimeError("no memory"), GenerationError), (KeyboardInterrupt(), KeyboardInterrupt)],
+        ids=["error", "interrupt"],
+    )
     def test_a_step_that_fails_is_taken_back(
-        self, runtime: OnnxRuntimeGenAI, reference: NumpyLlama, monkeypatch: pytest.MonkeyPatch
+        self,
+        runtime: OnnxRuntimeGenAI,
+        reference: NumpyLlama,
+        monkeypatch: pytest.MonkeyPatch,
+        failure: BaseException,
+        expected: type[BaseException],
     ) -> None:
         first, _ = runtime.prefill([5, 6])
         second, other = runtime.fork(first), runtime.prefill([7])[0]
         runtime.decode([first, second], [1, 2])
         real = native.Batch.step
-        for failure, expected in (
-            (RuntimeError("no memory"), GenerationError),
-            (KeyboardInterrupt(), KeyboardInterrupt),
-        ):
 
-            def fail(batch: Any, token_ids: Any, failure: BaseException = failure) -> None:
-                real(batch, token_ids)
-                raise failure
+        def fail(batch: Any, token_ids: Any) -> None:
+            real(batch, token_ids)
+            raise failure
 
-            with monkeypatch.context() as patch:
-                patch.setattr(native.Batch, "step", fail)
-                with pytest.raises(expected) as caught:
-                    runtime.decode([other, second, first], [9, runtime._reserved, 9])
-            if expected is GenerationError:
-                assert str(caught.value) == "ONNX Runtime failed on 3 tokens: no memory"
+        with monkeypatch.context() as patch:
+            patch.setattr(native.Batch, "step", fail)
+            with pytest.raises(expected) as caught:
+                runtime.decode([other, second, first], [9, runtime._reserved, 9])
+        if expected is GenerationError:
+            assert str(caught.value) == "ONNX Runtime failed on 3 tokens: no memory"
         assert [held.apart for held in runtime._sequences.values()] == [False] * 3
         logits = runtime.decode([first, other, second], [3, 4, 5])
         for words, line in zip(([5, 6, 1, 3], [7, 4], [5, 6, 2, 5]), logits, strict=True):
@@ -534,7 +540,7 @@ class TestMemory:
         before = resident()
         work(200)
         # A generator of four rows holds 400 KB; 600 of them were made.
-        assert resident() - before < 4e6
+        assert resident() - before < 8e6
 
     def test_closed(self, models: Path) -> None:
         runtime = OnnxRuntimeGenAI(models / "genai")
@@ -597,7 +603,8 @@ class TestEmbeddedModel:
     )
 
     @pytest.fixture(scope="class")
-    def folder(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    @classmethod
+    def folder(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not (EMBEDDED["tiny-chat"] / "config.json").exists():
             pytest.skip("the embedded model is not in this checkout")
         folder = tmp_path_factory.mktemp("tiny-chat")
@@ -605,11 +612,13 @@ class TestEmbeddedModel:
         return folder
 
     @pytest.fixture(scope="class")
-    def here(self, folder: Path) -> OnnxRuntimeGenAI:
+    @classmethod
+    def here(cls, folder: Path) -> OnnxRuntimeGenAI:
         return OnnxRuntimeGenAI(folder / "llama-onnx")
 
     @pytest.fixture(scope="class")
-    def there(self) -> NumpyLlama:
+    @classmethod
+    def there(cls) -> NumpyLlama:
         return NumpyLlama(EMBEDDED["tiny-chat"])
 
     @pytest.mark.parametrize("prompt", PROMPTS)
