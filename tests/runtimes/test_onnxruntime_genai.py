@@ -251,8 +251,10 @@ class TestTokensThatMeanSomethingToTheLibrary:
         assert own._reserved == 998  # <|im_start|>
 
     @pytest.mark.parametrize("where", [[0], [3], [1, 2], [2, 3], [0, 1, 2, 3], [0, 3]])
-    def test_in_prompts(self, runtime: OnnxRuntimeGenAI, reference: NumpyLlama, where: list[int]) -> None:
-        for token in (runtime._reserved, 999):
+    def test_in_prompts(
+        self, runtime: OnnxRuntimeGenAI, reference: NumpyLlama, read: list[tuple[int, int]], where: list[int]
+    ) -> None:
+        for token, batches in ((runtime._reserved, [(1, 4), (1, 5)]), (999, [(1, 4), (2, 5)])):
             words = [token if i in where else 5 + i for i in range(4)]
             first, logits = runtime.prefill(words)
             expect(reference, words, logits)
@@ -260,6 +262,16 @@ class TestTokensThatMeanSomethingToTheLibrary:
             logits = runtime.decode([first, second], [8, 9])
             expect(reference, [*words, 8], logits[0])
             expect(reference, [*words, 9], logits[1])
+            assert read == batches
+            read.clear()
+
+    def test_beside_others(self, runtime: OnnxRuntimeGenAI, reference: NumpyLlama, read: list[tuple[int, int]]) -> None:
+        apart, _ = runtime.prefill([runtime._reserved, 5])
+        first, _ = runtime.prefill([5, 6])
+        logits = runtime.decode([apart, first, runtime.fork(first)], [1, 2, 3])
+        for words, line in zip(([runtime._reserved, 5, 1], [5, 6, 2], [5, 6, 3]), logits, strict=True):
+            expect(reference, words, line)
+        assert read == [(1, 2), (1, 2), (2, 3)]
 
     def test_in_a_batch(self, runtime: OnnxRuntimeGenAI, reference: NumpyLlama, read: list[tuple[int, int]]) -> None:
         first, _ = runtime.prefill([5, 6])
