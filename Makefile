@@ -43,8 +43,8 @@ test-onnxruntime-genai: $(VENV)/.test $(VENV)/.test-onnxruntime-genai  ## The ON
 	$(BIN)/python -m pytest -n auto tests/runtimes/test_onnxruntime_genai*
 test-mlx: $(VENV)/.test $(VENV)/.test-mlx  ## Arrays of MLX, and MLX-LM with our sampler
 	$(BIN)/python -m pytest -n auto tests/contract/test_array_libraries.py tests/plugins/test_mlx_lm*
-test-jax: $(VENV)/.test $(VENV)/.test-jax  ## Arrays of JAX
-	$(BIN)/python -m pytest -n auto tests/contract/test_array_libraries.py
+test-jax: $(VENV)/.test $(VENV)/.test-jax  ## Arrays of JAX, and draws inside jit
+	$(BIN)/python -m pytest -n auto tests/contract/test_array_libraries.py tests/docs/test_own_loop.py
 
 test-slow: $(VENV)/.test $(VENV)/.transformers  ## All Python tests, with torch and transformers installed, and with an old NumPy
 	$(BIN)/python -m pytest -n auto

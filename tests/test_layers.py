@@ -62,8 +62,8 @@ ALLOWED = {
     # The other direction knows no runtime: a host has its own model.
     "plugins": ("plugins", "_core", "ops", "params", "sampler", "text", "extras"),
     "runtimes.llama_cpp_native": ("extras",),
-    "runtimes.llama_cpp_tokenizer": ("runtimes.llama_cpp_native",),
-    "runtimes.llama_cpp": ("runtimes.llama_cpp_native", "runtimes.llama_cpp_tokenizer", "params"),
+    "runtimes.llama_cpp_tokenizer": ("runtimes.llama_cpp_native", "extras"),
+    "runtimes.llama_cpp": ("runtimes.llama_cpp_native", "runtimes.llama_cpp_tokenizer", "params", "extras"),
     "runtimes.onnxruntime_genai_native": ("extras",),
     "runtimes.onnxruntime_genai": (
         "runtimes.onnxruntime_genai_native",
@@ -82,7 +82,7 @@ ALLOWED = {
     "bench.check": ("bench", "_core", "reference"),
     "bench.decode": ("bench", "_core", "engine", "params", "sampler", "runtimes.base"),
     "__main__": ("cli",),
-    "__init__": ("_core", "ops", "params", "sampler", "chat"),
+    "__init__": ("_core", "ops", "params", "sampler", "chat", "plugins"),
 }
 
 

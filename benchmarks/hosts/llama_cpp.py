@@ -1,4 +1,4 @@
-"""llama.cpp: its sampler chain against ours, in loops of ctypes calls, in llama-cpp-python's own loop, and as a chat."""
+"""llama.cpp: its sampler chain against ours, in loops of ctypes calls, in llama-cpp-python's own, and as a chat."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ def contest(folder: Path) -> Contest:
     }
     note = (
         "one thread. Without a further word: loops of Python over `llama_decode` through ctypes, then either "
-        "`llama_sampler_sample` with a chain of penalties, top_p, temperature and dist (it sorts for top_p; its default is "
-        "top_k 40 before it), or `LlamaCpp.decode` and "
-        f"`Sampler.step`; {ROWS} at once are sequences of one `llama_decode`, with a chain each or rows of one `Sampler`. "
-        "llama.cpp's penalties look at the last 64 tokens, ours at all. Llama.generate is llama-cpp-python's loop, with "
-        "its chain or with our logits processor. chat: `create_chat_completion` and `chat_completion`, streamed, "
-        "from the first piece of text to the end."
+        "`llama_sampler_sample` with a chain of penalties, top_p, temperature and dist (which sorts for top_p; its "
+        f"default has top_k 40 before), or `LlamaCpp.decode` and `Sampler.step`. {ROWS} at once are sequences of one "
+        "`llama_decode`, with a chain each or rows of one `Sampler`. llama.cpp's penalties look at the last 64 tokens, "
+        "ours at all. Llama.generate is llama-cpp-python's loop, with its chain or with our logits processor. chat: "
+        "`create_chat_completion` and `chat_completion`, streamed, from the first piece of text to the end; without "
+        "the repetition penalty, which the chat API does not have."
     )
     return Contest("llama-cpp-python", ways, note, {name: ROWS for name in ways if name.endswith("at once")})
 
@@ -218,7 +218,8 @@ def _time_after_first(steps: Iterator[Any], tokens: int) -> float:
 
 
 def _own_chat(host: Any) -> Way:
-    settings = {("temperature" if name == "temp" else name): value for name, value in OF_THE_HOST.items()}
+    settings = {name: value for name, value in OF_THE_HOST.items() if name not in ("temp", "repeat_penalty")}
+    settings["temperature"] = TEMPERATURE
 
     def make(tokens: int) -> float:
         chunks = host.create_chat_completion(MESSAGES, stream=True, max_tokens=tokens + 1, seed=SEED, **settings)

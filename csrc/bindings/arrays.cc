@@ -32,6 +32,13 @@ bool DtypeOfDlpack(const DLDataType& type, DType* dtype) {
   return true;
 }
 
+// ctypes, and what numpy.ctypeslib makes of its pointers, say "<" where NumPy itself says "=".
+bool IsNative(char byte_order) {
+  const uint16_t one = 1;
+  const bool is_little = *reinterpret_cast<const unsigned char*>(&one) == 1;
+  return byte_order == '=' || byte_order == (is_little ? '<' : '>');
+}
+
 }  // namespace
 
 LogitsArray::LogitsArray(py::handle source, Memory accepted) : tensor_("logits", accepted) {
@@ -96,11 +103,15 @@ const LogitsView& LogitsArray::host_view() const {
 bool LogitsArray::TakeNumpy(py::handle source) {
   if (!py::isinstance<py::array>(source)) return false;
   const auto array = py::reinterpret_borrow<py::array>(source);
+  // Of a subclass of ndarray: numpy.ma, whose mask would be passed over.
+  if (Py_TYPE(source.ptr())->tp_base != &PyBaseObject_Type && py::hasattr(source, "mask")) {
+    RaiseParameterTypeError("logits must be a plain array, got a masked one");
+  }
   const py::dtype type = array.dtype();
   DType dtype;
-  if (type.kind() == 'f' && type.itemsize() == 4 && type.byteorder() == '=') {
+  if (type.kind() == 'f' && type.itemsize() == 4 && IsNative(type.byteorder())) {
     dtype = DType::kFloat32;
-  } else if (type.kind() == 'f' && type.itemsize() == 2 && type.byteorder() == '=') {
+  } else if (type.kind() == 'f' && type.itemsize() == 2 && IsNative(type.byteorder())) {
     dtype = DType::kFloat16;
   } else if (const auto name = py::str(type).cast<std::string>(); name == "bfloat16") {  // of ml_dtypes
     dtype = DType::kBFloat16;
@@ -116,9 +127,11 @@ bool LogitsArray::TakeBuffer(py::handle source) {
   if (!PyObject_CheckBuffer(source.ptr())) return false;
   const auto view = std::make_shared<py::buffer_info>(py::reinterpret_borrow<py::buffer>(source).request());
   DType dtype;
-  if (view->format == "f")
+  const std::string kind =
+      view->format.size() == 2 && IsNative(view->format[0]) ? view->format.substr(1) : view->format;
+  if (kind == "f")
     dtype = DType::kFloat32;
-  else if (view->format == "e")
+  else if (kind == "e")
     dtype = DType::kFloat16;
   else
     RaiseParameterTypeError(kExpected + ("a buffer of format " + view->format));

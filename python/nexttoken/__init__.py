@@ -19,6 +19,7 @@ from nexttoken.sampler import Sampler, StepResult
 if TYPE_CHECKING:
     from nexttoken.chat.client import AsyncClient, Client
     from nexttoken.chat.completion import chat_completion
+    from nexttoken.plugins.transformers import generate as generate
 
 __version__: str = _core.build_info()["version"]
 
@@ -64,16 +65,18 @@ def build_info() -> dict[str, Any]:
     return {**_core.build_info(), "cuda": importlib.util.find_spec("nexttoken._cuda") is not None}
 
 
-_CHAT = {
+# Not in __all__ what needs more than the chat extra: a star would ask for it.
+_LATE = {
     "AsyncClient": "nexttoken.chat.client",
     "Client": "nexttoken.chat.client",
     "chat_completion": "nexttoken.chat.completion",
+    "generate": "nexttoken.plugins.transformers",
 }
 
 
 def __getattr__(name: str) -> Any:
-    # The chat layer needs packages that the base install does not have: it is imported when it is first asked for.
-    module = _CHAT.get(name)
+    # What needs packages that the base install does not have is imported when it is first asked for.
+    module = _LATE.get(name)
     if module is not None:
         return getattr(importlib.import_module(module), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -103,7 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     chat.set_defaults(run=_chat)
     chat.add_argument("message", nargs="?", metavar="MESSAGE", help="what to say; without it, a conversation")
-    chat.add_argument("--model", default="tiny-chat", help="name or directory of a model (default: %(default)s)")
+    chat.add_argument(
+        "--model", default="tiny-chat", help="name, file, directory or hub name of a model (default: %(default)s)"
+    )
     chat.add_argument("--system", metavar="TEXT", help="a system message to begin with")
     chat.add_argument("--temperature", type=float, metavar="T", help="0 (always the likeliest token) to 2")
     chat.add_argument("--top-p", type=float, metavar="P", help="0 to 1: share of the probability to draw from")

@@ -16,7 +16,7 @@ __all__ = ["lend"]
 
 _DTYPES = "logits must be float32, float16 or bfloat16, got "
 _UNNAMED = "DLPack type code "
-_HOST = "logits must be in host memory, got "
+_ELSEWHERE = " memory, got DLPack device type "
 _DEVICES = {2: "cuda", 4: "opencl", 7: "vulkan", 8: "metal", 10: "rocm", 13: "cuda", 14: "oneapi", 15: "webgpu"}
 """Device types of DLPack."""
 
@@ -49,16 +49,12 @@ def lend(logits: Any, error: Exception) -> npt.NDArray[Any] | None:
         return None
     if said.startswith(_DTYPES + _UNNAMED) and hasattr(logits, "dtype"):  # the libraries name more dtypes than DLPack
         raise ParameterTypeError(_DTYPES + str(logits.dtype).removeprefix("torch.")) from None
-    if said.startswith(_HOST):
+    if _ELSEWHERE in said:
+        where = _device(logits, said.partition(" got ")[2])
         raise ParameterTypeError(
-            f"{_HOST}{_device(logits, said.removeprefix(_HOST))}: logits.cpu() or the like brings them here"
+            f"logits must be in host or CUDA memory, got {where}: logits.cpu() or the like brings them to the host"
         ) from None
-    array = logits if isinstance(logits, np.ndarray) else _through_numpy(logits)
-    if array is not None and array.dtype.isnative and array.dtype.byteorder != "=":
-        # As ctypes and some buffers have it: "<", where NumPy itself says "=", which here is the same.
-        native: npt.NDArray[Any] = array.view(array.dtype.newbyteorder("="))
-        return native
-    return None if array is logits else array
+    return None if isinstance(logits, np.ndarray) else _through_numpy(logits)
 
 
 def _explain_jax(logits: Any, error: Exception) -> None:

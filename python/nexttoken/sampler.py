@@ -305,11 +305,12 @@ class Sampler:
         try:
             return _new_result(StepResult, self._core.step(logits, which, lines, token_bitmask))
         except Exception as error:  # no row has moved
-            if not (isinstance(error, ParameterTypeError) and hasattr(logits, "__dlpack__") and cuda_device(logits)):
-                lent = lend(logits, error)
-                if lent is None:
-                    raise
-                return _new_result(StepResult, self._core.step(lent, which, lines, token_bitmask))
+            on_device = isinstance(error, ParameterTypeError) and hasattr(logits, "__dlpack__") and cuda_device(logits)
+            lent = None if on_device else lend(logits, error)
+            if lent is None and not on_device:
+                raise
+        if lent is not None:
+            return _new_result(StepResult, self._core.step(lent, which, lines, token_bitmask))
         return self._step_on_device(logits, which, lines, token_bitmask)
 
     def _step_on_device(

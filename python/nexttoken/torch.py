@@ -1,8 +1,8 @@
 """`sample` and `distribution` as operations of torch, for `torch.compile` and graphs: imported by who wants them.
 
 ``import nexttoken.torch`` registers ``torch.ops.nexttoken.sample`` and ``torch.ops.nexttoken.distribution``, for the
-CPU, for CUDA, and for shapes alone (meta). They take tensors and numbers only; the functions here are the same with
-names and defaults.
+CPU, for CUDA, and for shapes alone (meta). They take tensors only, but for what says how much comes back; the functions
+here are the same with names, defaults and plain numbers.
 """
 
 from __future__ import annotations
@@ -86,12 +86,12 @@ def sample(
     ----------
     logits : tensor ``[vocab]`` or ``[batch, vocab]``
         float32, float16 or bfloat16, of the CPU or CUDA; any strides.
-    seed : int32, int64 or uint64 tensor ``[]`` or ``[batch]``
+    seed : int, or int32, int64 or uint64 tensor ``[]`` or ``[batch]``
         One seed over a batch gives every row the same uniform: give a seed or a sequence index per row.
-    temperature, top_p, min_p, presence_penalty, frequency_penalty, repetition_penalty : float32 or float64 tensor
-        ``[]`` or ``[batch]``; None: the default of `nexttoken.SamplingParams`.
-    top_k, sequence_index, step : int32, int64 or uint64 tensor
-        ``[]`` or ``[batch]``; None: 0.
+    temperature, top_p, min_p, presence_penalty, frequency_penalty, repetition_penalty : float, or tensor
+        float32 or float64 ``[]`` or ``[batch]``; None: the default of `nexttoken.SamplingParams`.
+    top_k, sequence_index, step : int, or tensor
+        int32, int64 or uint64 ``[]`` or ``[batch]``; None: 0.
     token_bitmask : int32 tensor ``[words]`` or ``[batch, words]``, words = ceil(vocab / 32)
         Bit i % 32 of word i // 32 is 1 where token i is allowed.
     prompt_token_ids, output_token_ids : int32 or int64 tensor ``[length]`` or ``[batch, length]``
@@ -110,8 +110,9 @@ def sample(
     """
     return Sampled(
         *torch.ops.nexttoken.sample(
-            logits, seed, temperature, top_p, top_k, min_p, presence_penalty, frequency_penalty, repetition_penalty,
-            token_bitmask, prompt_token_ids, output_token_ids, sequence_index, step, n, logprobs, logprobs_mode,
+            logits, _seed(seed), _real(temperature), _real(top_p), _integer(top_k), _real(min_p),
+            _real(presence_penalty), _real(frequency_penalty), _real(repetition_penalty), token_bitmask,
+            prompt_token_ids, output_token_ids, _integer(sequence_index), _integer(step), n, logprobs, logprobs_mode,
             penalty_scope,
         )
     )  # fmt: skip
@@ -138,10 +139,32 @@ def distribution(
     """
     return Distribution(
         *torch.ops.nexttoken.distribution(
-            logits, temperature, top_p, top_k, min_p, presence_penalty, frequency_penalty, repetition_penalty,
-            token_bitmask, prompt_token_ids, output_token_ids, penalty_scope,
+            logits, _real(temperature), _real(top_p), _integer(top_k), _real(min_p), _real(presence_penalty),
+            _real(frequency_penalty), _real(repetition_penalty), token_bitmask, prompt_token_ids, output_token_ids,
+            penalty_scope,
         )
     )  # fmt: skip
+
+
+def _real(value: Any) -> Any:
+    """A number as a tensor; tensors and None as they are, and for all else torch says what it expected."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return value
+    return torch.tensor(value, dtype=torch.float64)
+
+
+def _integer(value: Any) -> Any:
+    """The same for parameters that are integers: a float is refused by name, by who checks their values."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return _real(value)
+    return torch.tensor(value, dtype=torch.int64)
+
+
+def _seed(value: Any) -> Any:
+    """Any integer, mod 2**64."""
+    if isinstance(value, bool) or not isinstance(value, int) or -(2**63) <= value < 2**63:
+        return _integer(value)
+    return torch.tensor(value % 2**64, dtype=torch.uint64)
 
 
 _TENSORS = (

@@ -7,6 +7,7 @@ import ctypes
 import resource
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -406,7 +407,8 @@ def test_device_memory_without_a_library() -> None:
 def arrays_of(name: str) -> Callable[[Any], Any]:
     """What makes an array of nested lists."""
     package = {"torch": "torch", "jax": "jax.numpy", "mlx": "mlx.core", "numpy": "numpy"}[name]
-    module = pytest.importorskip(package, reason=f"{name} is not installed: make test-{name}")
+    verb = "test-slow" if name == "torch" else f"test-{name}"
+    module = pytest.importorskip(package, reason=f"{name} is not installed: make {verb}")
     return module.tensor if name == "torch" else module.array
 
 
@@ -536,6 +538,27 @@ def test_lazy_arrays_are_evaluated_when_read(mlx: Any) -> None:
         assert sampler.step(lazy * 2, rows).token_ids.tolist() == wanted
 
 
+def test_threads_of_mlx(mlx: Any) -> None:
+    """It evaluates in the thread that made the array only, and says so; what is evaluated is read in any."""
+    said: list[Any] = []
+
+    def draw(logits: Any) -> None:
+        try:
+            said.append(nexttoken.sample(logits, temperature=0).token_ids.tolist())
+        except RuntimeError as error:
+            said.append(str(error))
+
+    lazy, done = (mlx.array([[0.0, 2.0, 1.0, 0.0]]) * 2 for _ in range(2))
+    mlx.eval(done)
+    for logits in (lazy, done):
+        thread = threading.Thread(target=draw, args=(logits,))
+        thread.start()
+        thread.join()
+    assert said[1] == [1]
+    assert said[0] == [1] or "in current thread" in said[0]
+    assert nexttoken.sample(lazy, temperature=0).token_ids.tolist() == [1]
+
+
 def test_inside_a_compiled_function_of_mlx(mlx: Any) -> None:
     with pytest.raises(ValueError, match=r"Attempting to eval an array during function transformations"):
         mlx.compile(lambda x: mlx.array(nexttoken.sample(x, temperature=0).token_ids))(mlx.zeros((2, 4)))
@@ -563,3 +586,11 @@ def test_results_of_torch_are_tensors_and_of_all_others_numpy_arrays(logits: npt
         step = sampler.step(given, rows)
         assert all(isinstance(x, np.ndarray) for x in (step.token_ids, step.status, step.logprobs)), name
     assert {"numpy", "memoryview", "array interface"} <= set(seen)
+
+
+def test_a_masked_array_is_refused() -> None:
+    values = np.ma.masked_array(np.zeros((2, 4), np.float32), mask=[[1, 0, 0, 0]] * 2)
+    for call in (nexttoken.sample, nexttoken.distribution, nexttoken.Sampler(4).step):
+        with pytest.raises(ParameterTypeError, match=r"^logits must be a plain array, got a masked one$"):
+            call(values)
+    nexttoken.sample(np.zeros((2, 4), np.float32).view(np.matrix))  # other subclasses hide nothing

@@ -77,6 +77,35 @@ def test_the_same_draws(logits: Any, tensors: dict[str, Any], host: dict[str, An
         )
 
 
+def test_numbers_are_taken_too(logits: Any) -> None:
+    given: dict[str, Any] = {
+        "temperature": 0.5,
+        "top_p": 1,
+        "top_k": 9,
+        "min_p": 0.01,
+        "presence_penalty": 1,
+        "frequency_penalty": 0.5,
+        "repetition_penalty": 1.5,
+    }
+    drawing: dict[str, Any] = {"seed": 5, "sequence_index": 3, "step": 7, "n": 4}
+    said = torch.tensor([1, 2])
+    got = operations.sample(logits, output_token_ids=said, **given, **drawing)
+    assert torch.equal(
+        got.token_ids, nexttoken.sample(logits, output_token_ids=said.tolist(), **given, **drawing).token_ids
+    )
+    shape = operations.distribution(logits, output_token_ids=said, **given)
+    wanted = nexttoken.distribution(logits, output_token_ids=said.tolist(), **given)
+    assert torch.equal(shape.weights.view(torch.int64), wanted.weights.view(torch.int64))
+    for seed in (-1, 2**63 + 5, 2**64 + 5):
+        assert torch.equal(operations.sample(logits, seed).token_ids, nexttoken.sample(logits, seed=seed).token_ids)
+    with pytest.raises(ParameterError, match=r"^top_p must be in \[0, 1\], got .*1.2"):
+        operations.sample(logits, 1, top_p=1.2)
+    with pytest.raises(nexttoken.ParameterTypeError, match=r"^top_k must be an integer"):
+        operations.sample(logits, 1, top_k=1.5)
+    with pytest.raises(RuntimeError, match=r"argument 'temperature' but instead found type 'bool'"):
+        operations.sample(logits, 1, temperature=True)
+
+
 def test_one_row(logits: Any) -> None:
     got = operations.sample(logits[1], torch.tensor(2), logprobs=2)
     assert got.token_ids.tolist() == nexttoken.sample(logits[1], seed=2).token_ids.tolist()
@@ -132,6 +161,18 @@ def draw(logits: Any, seeds: Any, temperature: Any) -> Any:
     drawn = operations.sample(logits * 2, seeds, temperature=temperature + 0.5, top_k=seeds, logprobs=2)
     shape = operations.distribution(logits, temperature=temperature)
     return drawn.token_ids + 1, drawn.status, drawn.top_logprobs.exp(), shape.mass, shape.weights
+
+
+@quiet
+def test_numbers_are_compiled(logits: Any) -> None:
+    torch._dynamo.reset()
+
+    def draw(rows: Any, step: int) -> Any:
+        return operations.sample(rows, 7, temperature=0.5, top_k=9, step=step).token_ids
+
+    compiled = torch.compile(draw, fullgraph=True, dynamic=True, backend="aot_eager")
+    for step in range(3):
+        assert torch.equal(compiled(logits, step), draw(logits, step))
 
 
 @quiet

@@ -105,9 +105,42 @@ int32_t StepOne(Sampler* sampler, const std::vector<float>& logits, int64_t row,
   return output.finish[0] == FinishReason::kNone ? output.token_ids[0] : -1;
 }
 
-std::string Tell(Sampler* sampler, const std::vector<float>& logits, int64_t row, int64_t line) {
+// The same with the token drawn outside of the sampler, as for a device.
+int32_t StepElsewhere(Sampler* sampler, const std::vector<float>& logits, int64_t row, int64_t line,
+                      std::string* text) {
+  StepInput input;
+  input.logits = View(logits, kRows);
+  input.rows = &row;
+  input.lines = &line;
+  input.row_count = input.line_count = 1;
+  const std::vector<Sampler::Draw> draws = sampler->Look(input);
+  const Sampler::Draw& draw = draws[0];
+  RowInput in;
+  in.logits = input.logits.Row(line);
+  in.params = draw.params;
+  in.bias_tokens = draw.bias->bias_tokens.data();
+  in.bias_values = draw.bias->bias_values.data();
+  in.bias_count = static_cast<int32_t>(draw.bias->bias_tokens.size());
+  in.history = draw.history.data();
+  in.history_count = static_cast<int32_t>(draw.history.size());
+  in.step = draw.step;
+  in.params.logprobs = kNoLogprobs;
+  int32_t token = -1;
+  Status status;
+  RowOutput out;
+  out.token_ids = &token;
+  out.status = &status;
+  SampleRows(&in, &out, 1);
+  StepOutput output;
+  sampler->Take(draws, &token, &status, &output);
+  *text += output.text[0];
+  return output.finish[0] == FinishReason::kNone ? token : -1;
+}
+
+std::string Tell(Sampler* sampler, const std::vector<float>& logits, int64_t row, int64_t line,
+                 decltype(&StepOne) take_step = &StepOne) {
   std::string text;
-  for (int step = 0; step < kSteps && StepOne(sampler, logits, row, line, &text) >= 0; ++step) sampler->ActiveRows();
+  for (int step = 0; step < kSteps && take_step(sampler, logits, row, line, &text) >= 0; ++step) sampler->ActiveRows();
   sampler->Info(row);
   return text;
 }
@@ -127,7 +160,9 @@ void TestSampler(const std::vector<float>& logits) {
       for (int round = 0; round < 4; ++round) {
         const int64_t row = shared->Add(request, {1, 2}, {}, 7, static_cast<uint32_t>(caller));
         const int64_t fork = shared->Fork(row, 1, 99)[0];
-        Require(Tell(shared.get(), logits, row, caller) == alone[static_cast<size_t>(caller)], "a text differs");
+        const auto take_step = (caller + round) % 2 ? &StepElsewhere : &StepOne;
+        Require(Tell(shared.get(), logits, row, caller, take_step) == alone[static_cast<size_t>(caller)],
+                "a text differs");
         shared->Remove(fork);
         shared->Remove(row);
       }
@@ -135,6 +170,36 @@ void TestSampler(const std::vector<float>& logits) {
   }
   for (std::thread& caller : callers) caller.join();
   Require(shared->ActiveRows().empty(), "a row is left");
+}
+
+// Rows that have moved since they were looked at, and tokens that are none, are refused before any row moves.
+void TestTake(const std::vector<float>& logits) {
+  const auto sampler = MakeSampler();
+  const int64_t rows[] = {sampler->Add(MakeRequest(), {}, {}, 1, 0), sampler->Add(MakeRequest(), {}, {}, 2, 0)};
+  StepInput input;
+  input.logits = View(logits, 2);
+  input.rows = rows;
+  input.row_count = 2;
+  StepOutput output;
+  const auto refused = [&](const std::vector<Sampler::Draw>& draws, int32_t token) {
+    const std::vector<int32_t> token_ids{5, token};
+    const std::vector<Status> status(2, Status::kOk);
+    try {
+      sampler->Take(draws, token_ids.data(), status.data(), &output);
+    } catch (const std::invalid_argument&) {
+      return true;
+    }
+    return false;
+  };
+  const auto draws = sampler->Look(input);
+  Require(draws.size() == 2 && draws[1].row == rows[1], "other rows were looked at");
+  Require(refused(draws, -1) && refused(draws, kVocab), "a token that is none was taken");
+  Require(sampler->Info(rows[0]).step == 0, "a row moved");
+  Require(!refused(draws, 7) && sampler->Info(rows[1]).step == 1, "a token was not taken");
+  Require(refused(draws, 7) && sampler->Info(rows[0]).step == 1, "a row that has moved was taken");
+  const auto later = sampler->Look(input);
+  sampler->Remove(rows[1]);
+  Require(refused(later, 7) && sampler->Info(rows[0]).step == 1, "a row that has left was taken");
 }
 
 // Every index once, and nothing of a job touched after it has returned, whether the workers are awake or asleep.
@@ -220,6 +285,7 @@ int main() {
   TestFunctions(logits);
   SetNumThreads(3);
   TestSampler(logits);
+  TestTake(logits);
   std::printf("%d callers\n", kCallers);
   return 0;
 }

@@ -34,11 +34,6 @@ def test_what_it_prints() -> None:
     assert results.failed == 0
 
 
-def test_links_exist() -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", PAGE.read_text()):
-        assert (PAGE.parent / target).exists(), target
-
-
 def test_inside_jit() -> None:
     pytest.importorskip("jax", reason="jax is not installed: make test-jax")
     (block,) = [block for block in BLOCKS if "import jax" in block]

@@ -264,6 +264,13 @@ class TestRefusals:
         with pytest.raises(ParameterError, match="llama must have no draft_model"):
             logits_processor(llama)
 
+    def test_a_model_without_an_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = write_gguf(tmp_path / "spm.gguf", sentencepiece())
+        llama = llama_cpp.Llama(str(path), n_ctx=64, verbose=False)
+        monkeypatch.setattr(llama_cpp, "llama_vocab_is_eog", lambda vocab, token: False)
+        with pytest.raises(ParameterError, match="llama must have an end of text"):
+            logits_processor(llama)
+
     def test_a_bias_of_the_loops(self, llama: Any) -> None:
         """llama-cpp-python would drop both: it takes what `list.extend` returns for the list."""
         sampling = logits_processor(llama)

@@ -55,6 +55,15 @@ class TestConformance(RuntimeConformance):
         return NumpyLlama(folder / "random-llama")
 
 
+class TestConformanceOfSentencePiece(RuntimeConformance):
+    tolerance = 1e-3
+
+    @classmethod
+    def make_runtime(cls, folder: Path) -> Any:
+        settings: dict[str, Any] = {"bos_token_id": 1, "add_bos_token": True, "unk_token_id": 0}
+        return LlamaCpp(write_gguf(folder / "spm.gguf", sentencepiece(), **settings), cache_type="f32")
+
+
 PROMPTS = [
     "Hello!",
     "What is your name?",
@@ -268,6 +277,13 @@ class TestFiles:
     def test_parameters(self, spm_path: Path, parameters: dict[str, Any], message: str) -> None:
         with pytest.raises((ParameterError, ParameterTypeError), match=message):
             LlamaCpp(spm_path, **parameters)
+
+    def test_a_cache_that_there_is_no_memory_for(self, spm_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(native.lib, "llama_init_from_model", lambda model, parameters: None)
+        with pytest.raises(
+            ParameterError, match="no room for cache_tokens 1024 and max_sequences 8: it does not say why"
+        ):
+            LlamaCpp(spm_path)
 
     @pytest.mark.skipif(llama_cpp.llama_supports_gpu_offload(), reason="this llama.cpp has a GPU")
     def test_layers_on_a_gpu_that_is_not_there(self, spm_path: Path) -> None:

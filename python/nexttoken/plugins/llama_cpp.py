@@ -29,7 +29,8 @@ _REFUSED = {
     "logprobs": "ask llama-cpp-python for them, which has the model's logits too",
     "ignore_eos": "the loop ends at an end of text whatever the sampler says",
 }
-_samplers: weakref.WeakKeyDictionary[Any, Sampler] = weakref.WeakKeyDictionary()
+# The sampler of each model, whose table of bytes takes a while to make, and one of the model's ends of text.
+_samplers: weakref.WeakKeyDictionary[Any, tuple[Sampler, int]] = weakref.WeakKeyDictionary()
 
 
 def logits_processor(llama: Any, params: SamplingParams | None = None, **keywords: Any) -> LlamaSampling:
@@ -98,8 +99,7 @@ class LlamaSampling(lib.LogitsProcessorList):  # type: ignore[misc]
     def __init__(self, llama: Any, params: SamplingParams) -> None:
         super().__init__([self._process])
         self._llama = llama
-        self._sampler = _sampler_of(llama)
-        self._end = _end_token(llama)
+        self._sampler, self._end = _sampler_of(llama)
         self._params = params
         self._row: int | None = None
         # What the loop copies back: nothing but the drawn token is possible.
@@ -210,14 +210,16 @@ class LlamaSampling(lib.LogitsProcessorList):  # type: ignore[misc]
             self._sampler.remove(row)
 
 
-def _sampler_of(llama: Any) -> Sampler:
-    """The sampler of a model, whose table of bytes takes a while to make."""
+def _sampler_of(llama: Any) -> tuple[Sampler, int]:
     if llama not in _samplers:
         vocab = lib.llama_model_get_vocab(llama.model)
         size = lib.llama_vocab_n_tokens(vocab)
+        ends = [token for token in range(size) if lib.llama_vocab_is_eog(vocab, token)]
+        if not ends:
+            raise ParameterError("llama must have an end of text: without one no completion could be ended")
         table = [_piece(vocab, token) for token in range(size)]
         first = b"".join(table[token] for token in llama.tokenize(b"a", add_bos=False))
-        _samplers[llama] = Sampler(size, table, _ends(vocab, size), strip_leading_space=first == b" a")
+        _samplers[llama] = Sampler(size, table, ends, strip_leading_space=first == b" a"), ends[0]
     return _samplers[llama]
 
 
@@ -230,18 +232,6 @@ def _grammar_in(chain: Any) -> Any:
             if lib.llama_sampler_name(sampler) == b"grammar":
                 return sampler
     return None
-
-
-def _ends(vocab: Any, size: int) -> list[int]:
-    return [token for token in range(size) if lib.llama_vocab_is_eog(vocab, token)]
-
-
-def _end_token(llama: Any) -> int:
-    vocab = lib.llama_model_get_vocab(llama.model)
-    ends = _ends(vocab, lib.llama_vocab_n_tokens(vocab))
-    if not ends:
-        raise ParameterError("llama must have an end of text: without one no completion could be ended")
-    return ends[0]
 
 
 def _piece(vocab: Any, token: int) -> bytes:

@@ -17,9 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nexttoken.exceptions import GenerationError, ModelFileError, ParameterError, ParameterTypeError
+from nexttoken.extras import require
 from nexttoken.params import check_choice, is_integer, shown
-from nexttoken.runtimes.llama_cpp_native import NativeContext, NativeModel, lib, told
+from nexttoken.runtimes.llama_cpp_native import NativeContext, NativeModel, told
 from nexttoken.runtimes.llama_cpp_tokenizer import GgufTokenizer
+
+lib: Any = require("llama_cpp", "llama-cpp")
 
 __all__ = ["LlamaCpp"]
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nexttoken.exceptions import ModelFileError
+from nexttoken.exceptions import ModelFileError, ParameterError
 from nexttoken.extras import require
 
 lib: Any = require("llama_cpp", "llama-cpp")
@@ -71,9 +71,9 @@ class NativeContext:
         with log_lines() as lines:
             pointer = lib.llama_init_from_model(model.pointer, parameters)
         if not pointer:
-            raise MemoryError(
-                f"llama.cpp could not make a context of {parameters.n_ctx} tokens for "
-                f"{parameters.n_seq_max} sequences: {told(lines)}"
+            raise ParameterError(
+                f"llama.cpp has no room for cache_tokens {parameters.n_ctx} and max_sequences {parameters.n_seq_max}: "
+                f"{told(lines)}"
             )
         self._held = _Held(pointer, model)
         self.pointer = pointer

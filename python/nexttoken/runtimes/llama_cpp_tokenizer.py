@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ctypes
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nexttoken.exceptions import ModelFileError, ParameterError
-from nexttoken.runtimes.llama_cpp_native import NativeModel, lib
+from nexttoken.extras import require
+from nexttoken.runtimes.llama_cpp_native import NativeModel
+
+lib: Any = require("llama_cpp", "llama-cpp")
 
 # Text between tokens, which the others have not, or no text at all.
 _WITHOUT_BYTES = {

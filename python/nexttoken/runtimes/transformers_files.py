@@ -63,7 +63,7 @@ def load_tokenizer(name: Any) -> Any:
         try:
             tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
         except Exception as error:
-            raise ModelFileError(f"expected a tokenizer of transformers at {where}: {error}") from error
+            raise ModelFileError(f"expected a tokenizer (tokenizer.json) at {where}: {error}") from error
     else:
         raise ParameterTypeError(f"tokenizer must be a tokenizer of transformers or a directory, got {name!r}")
     if not hasattr(tokenizer, "backend_tokenizer"):
@@ -92,8 +92,8 @@ def read_chat_template(tokenizer: Any) -> str:
         template = template.get("default")
     if not isinstance(template, str):
         raise ModelFileError(
-            f"expected a chat template (one, or one named 'default') with the tokenizer of "
-            f"{tokenizer.name_or_path or 'this model'}, got none: pass chat_template="
+            "expected a chat template (chat_template.jinja, or in tokenizer_config.json one, or one named 'default') "
+            f"with the tokenizer of {tokenizer.name_or_path or 'this model'}, got none: pass chat_template="
         )
     return template
 

@@ -37,7 +37,8 @@ def add_parser(commands: Any) -> None:
         "--model",
         action="append",
         metavar="[NAME=]MODEL",
-        help="a model's name or directory, and what requests call it; may be given several times (default: tiny-chat)",
+        help="a model (name, file, directory or hub name), and what requests call it; may be given several times "
+        "(default: tiny-chat)",
     )
     serve.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s, this machine only)")
     serve.add_argument("--port", type=int, default=8000, help="default: %(default)s; 0 takes a free one")

@@ -35,6 +35,8 @@ CHECKS = [
     Check("token_bitmask on the device", f"{_ROWS}:bitmask"),
     Check("prompts and outputs as device matrices", f"{_ROWS}:histories"),
     Check("parameters by __cuda_array_interface__", f"{_ROWS}:array_interface"),
+    Check("a Sampler's rows to their end", "device_checks.samplers:rows"),
+    Check("a Sampler's rows that share lines", "device_checks.samplers:lines"),
     Check("stream=, a side stream", f"{_STREAMS}:side_stream"),
     Check("stream=torch.cuda.default_stream() while another is current", f"{_STREAMS}:default_stream"),
     Check("stream=0 while another is current", f"{_STREAMS}:handle_zero"),
