@@ -64,6 +64,13 @@ ALLOWED = {
     "runtimes.llama_cpp_native": ("extras",),
     "runtimes.llama_cpp_tokenizer": ("runtimes.llama_cpp_native", "extras"),
     "runtimes.llama_cpp": ("runtimes.llama_cpp_native", "runtimes.llama_cpp_tokenizer", "params", "extras"),
+    "runtimes.onnxruntime_genai_native": ("extras",),
+    "runtimes.onnxruntime_genai": (
+        "runtimes.onnxruntime_genai_native",
+        "runtimes.model_files",
+        "text",
+        "params",
+    ),
     "models": (),
     "chat": ("engine", "async_engine", "text", "params", "runtimes", "models", "extras", "ops"),
     "server": ("server", "chat", "async_engine", "engine", "models", "extras"),

@@ -1,63 +1,98 @@
-"""Models of ONNX Runtime GenAI: a directory that its model builder, or somebody with it, has written.
+"""Models of ONNX Runtime GenAI: a directory with ``genai_config.json``, as its model builder writes it.
 
-A generator of that library holds a batch whose rows cannot join or leave: it reads one text for each row, once, and
-from then on every row gets one token a step. So what a sequence is here is its text, and a generator is how it goes on
-cheaply. Sequences of one length that go on together for the first time become the rows of one generator. Whoever does
-not go on with the others leaves them, and is read anew when its turn comes: always right, and for rows that step
-together, as an engine's do, without reading anything twice but a prompt with several choices.
+Each of its generators is a batch of rows of one length that move together. A prompt is a batch of one; forks of it that
+are first asked for together become one batch, for which the prompt is read again, and whatever falls out of step with
+its batch is read again by itself.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nexttoken.exceptions import ModelFileError, ParameterError
-from nexttoken.extras import require
+from nexttoken.exceptions import GenerationError, ModelFileError, ParameterError, ParameterTypeError
 from nexttoken.params import is_integer, shown
-from nexttoken.runtimes.model_files import positive_integer, read_chat_template, read_json, read_special_token_names
-from nexttoken.text import load_tokenizer
+from nexttoken.runtimes.model_files import (
+    optional_object,
+    positive_integer,
+    read_chat_template,
+    read_json,
+    read_special_token_names,
+)
+from nexttoken.runtimes.onnxruntime_genai_native import Batch, NativeModel
+from nexttoken.text import TokenizerFile, load_tokenizer
 
 __all__ = ["OnnxRuntimeGenAI"]
 
-genai: Any = require("onnxruntime_genai", "onnxruntime-genai")
-
 Logits = npt.NDArray[np.float32]
 
-# Of keys and values the library allots the whole context at once, and some models name one of a million tokens.
+# Many models name a context that no machine at home has the memory for: it is taken for each sequence at once.
 _LARGEST_DEFAULT_CONTEXT = 4096
+_MOST_SEQUENCES = 256
+
+
+@dataclass
+class _Held:
+    """A sequence: all its tokens, and the batch that has read them, if one has."""
+
+    text: list[int]
+    apart: bool  # whether the reserved token is among them
+    batch: Batch | None = None
+    row: int = 0
+
+    def leave(self) -> None:
+        if self.batch is not None:
+            self.batch.sequences[self.row] = None
+            self.batch = None
 
 
 class OnnxRuntimeGenAI:
-    """A model of ONNX Runtime GenAI.
+    """A model directory of ONNX Runtime GenAI, which runs it.
 
     Parameters
     ----------
     directory : path
-        Holds ``genai_config.json``, the ONNX files that it names, ``tokenizer.json`` and a chat template.
+        Holds ``genai_config.json``, the model that it names, ``tokenizer.json``, and the chat template in
+        ``chat_template.jinja`` or ``tokenizer_config.json``.
     context_length : int, optional
-        The most tokens a sequence may hold; memory for them is taken at once. Default: the model's, at most 4096.
+        The most tokens a sequence may hold. Default: what the model was made for, at most 4096. ONNX Runtime GenAI
+        takes the memory for all of them when it begins a sequence.
+    max_sequences : int
+        The most sequences alive at a time; further requests wait. At most 256.
+    n_threads : int, optional
+        Threads of a step. Default: what ``genai_config.json`` says, or ONNX Runtime's own choice.
     chat_template : str, optional
         Instead of the directory's own.
+
+    Attributes
+    ----------
+    tokenizer : TokenizerFile
+    eos_token_ids : tuple of int
+        As ``genai_config.json`` says.
+    special_token_names : dict of str to str
+        Such as ``bos_token``, for chat templates.
 
     Raises
     ------
     ModelFileError
-        A file is missing or broken; the message names it.
-    ParameterError
-        If `context_length` is not in [1, the model's].
+        A file is missing, broken, or of a model that does not only read text.
+    ParameterError, ParameterTypeError
+        Naming the parameter.
     MissingExtraError
-        The package `onnxruntime-genai` or `tokenizers` is not installed.
+        The package `onnxruntime-genai` is not installed.
 
     Notes
     -----
-    Not for use by two threads at once. How a row rounds may depend on the rows beside it.
+    Not for use by two threads at once; which one may change from call to call. The ``search`` part of
+    ``genai_config.json`` is not looked at: what is drawn is drawn by the caller. Rows of a batch that leave it are
+    computed along with it until the last has left.
     """
 
     def __init__(
@@ -65,37 +100,41 @@ class OnnxRuntimeGenAI:
         directory: str | os.PathLike[str],
         *,
         context_length: int | None = None,
+        max_sequences: int = 8,
+        n_threads: int | None = None,
         chat_template: str | None = None,
     ) -> None:
         directory = Path(directory).resolve()
+        _check("max_sequences", max_sequences, 1, _MOST_SEQUENCES)
+        if n_threads is not None:
+            _check("n_threads", n_threads, 1, 512)
         path = directory / "genai_config.json"
-        config = read_json(path).get("model")
-        if not isinstance(config, dict):
-            raise ModelFileError(f"expected model in {path} to be a JSON object, got {config!r}")
-        longest = positive_integer(config, "context_length", path)
-        columns = positive_integer(config, "vocab_size", path)
+        config = optional_object(read_json(path), "model", path)
+        if config.get("encoder") is not None:
+            raise ModelFileError(f"expected a model that reads nothing but text, got an encoder in {path}")
+        trained = positive_integer(config, "context_length", path)
         if context_length is None:
-            context_length = min(longest, _LARGEST_DEFAULT_CONTEXT)
-        if not is_integer(context_length) or not 1 <= context_length <= longest:
-            raise ParameterError(f"context_length must be in [1, {longest}], got {shown(context_length)}")
+            context_length = min(trained, _LARGEST_DEFAULT_CONTEXT)
+        _check("context_length", context_length, 1, trained)
+
         self.name = directory.name
         self.context_length = int(context_length)
-        self.chat_template = read_chat_template(directory) if chat_template is None else chat_template
-        self.special_token_names = read_special_token_names(directory)
+        self.max_sequences = int(max_sequences)
         self.tokenizer = load_tokenizer(directory)
         self.vocab_size = self.tokenizer.vocab_size
+        columns = positive_integer(config, "vocab_size", path)
         if self.vocab_size > columns:
             raise ModelFileError(
-                f"expected at most {columns} tokens in {directory / 'tokenizer.json'}, as {path.name} says, "
-                f"got {self.vocab_size}"
+                f"expected at most {columns} tokens in {directory / 'tokenizer.json'}, as vocab_size in {path.name} "
+                f"says, got {self.vocab_size}"
             )
-        self.eos_token_ids = _eos_token_ids(config, path, self.vocab_size)
-        try:
-            self._model = genai.Model(str(directory))
-        except Exception as error:  # of the library's own kind, or of pybind11's
-            raise ModelFileError(f"expected a model of ONNX Runtime GenAI in {directory}: {error}") from error
-        self._columns = columns
-        self._filler = next((token for token in range(columns) if token not in self.eos_token_ids), 0)
+        self.eos_token_ids = _eos_token_ids(config, self.vocab_size, path)
+        self.special_token_names = read_special_token_names(directory)
+        self.chat_template = read_chat_template(directory) if chat_template is None else chat_template
+
+        spoken = self.chat_template + self.special_token_names.get("bos_token", "")
+        self._reserved = _rarest_token(self.tokenizer, columns, self.eos_token_ids, spoken)
+        self._model: NativeModel | None = NativeModel(directory, self.context_length, self._reserved, n_threads)
         self._sequences: dict[int, _Held] = {}
         self._numbers = itertools.count()
 
@@ -111,30 +150,44 @@ class OnnxRuntimeGenAI:
         -------
         sequence : int
             The new sequence.
-        logits : float32 array [vocab]
-            After the last token. May have more columns than `vocab_size`.
+        logits : float32 array [columns]
+            After the last token. There may be more columns than tokens.
 
         Raises
         ------
         ParameterError
             No tokens, more than the context holds, or a token id outside the vocabulary.
+        GenerationError
+            `max_sequences` are alive, or ONNX Runtime failed. The other sequences are as before.
         """
-        ids = self._checked(token_ids)
-        if not 1 <= len(ids) <= self.context_length:
-            raise ParameterError(f"a prompt must have 1 to {self.context_length} tokens, got {len(ids)}")
-        held = _Held(ids)
-        logits = self._read([held])
-        return self._add(held), logits[0]
+        model, text = self._open(), self._checked(token_ids)
+        if not 1 <= len(text) <= self.context_length:
+            raise ParameterError(f"a prompt must have 1 to {self.context_length} tokens, got {len(text)}")
+        self._check_room()
+        sequence = next(self._numbers)
+        held = _Held(text, self._reserved in text)
+        try:
+            held.batch = Batch(model, [text], [sequence])
+        except RuntimeError as error:
+            raise GenerationError(f"ONNX Runtime failed on a prompt of {len(text)} tokens: {error}") from error
+        self._sequences[sequence] = held
+        return sequence, held.batch.logits[0]
 
     def fork(self, sequence: int) -> int:
-        """A new sequence that continues from the same text. Nothing is read until it goes on.
+        """A new sequence that continues from the same state. What that is is read again when it is first asked for.
 
         Raises
         ------
         ParameterError
             There is no such sequence.
+        GenerationError
+            `max_sequences` are alive.
         """
-        return self._add(_Held(list(self._held(sequence).text)))
+        held = self._held(sequence)
+        self._check_room()
+        copy = next(self._numbers)
+        self._sequences[copy] = _Held(held.text.copy(), held.apart)
+        return copy
 
     def decode(self, sequences: Sequence[int], token_ids: Sequence[int]) -> Logits:
         """Append one token to each sequence.
@@ -142,49 +195,51 @@ class OnnxRuntimeGenAI:
         Parameters
         ----------
         sequences : sequence of int
-            All different, of any lengths.
+            All different, of any lengths. Those of one batch that are left out fall behind, and are read again, from
+            the beginning, when they are next asked for.
         token_ids : sequence of int
             One for each.
 
         Returns
         -------
-        float32 array [len(sequences), vocab]
-            May have more columns than `vocab_size`.
+        float32 array [len(sequences), columns]
+            There may be more columns than tokens. How a row rounds may depend on the rows beside it.
 
         Raises
         ------
         ParameterError
             No such sequence, one given twice, one that fills the context, or a token id outside the vocabulary. No
-            sequence is changed then, nor by an error of the library.
+            sequence is changed then.
+        GenerationError
+            ONNX Runtime failed. All sequences are as before.
         """
-        ids = self._checked(token_ids)
-        if len(ids) != len(sequences) or len(set(sequences)) != len(sequences):
+        model, ids = self._open(), self._checked(token_ids)
+        if len(ids) != len(sequences) or len(set(sequences)) != len(ids):
             raise ParameterError(
                 f"expected different sequences and one token for each, got {len(ids)} tokens for {list(sequences)}"
             )
-        helds = [self._held(sequence) for sequence in sequences]
-        for sequence, held in zip(sequences, helds, strict=True):
+        asked = {sequence: self._held(sequence) for sequence in sequences}
+        for sequence, held in asked.items():
             if len(held.text) == self.context_length:
-                raise ParameterError(f"sequence {sequence} fills the context of {len(held.text)} tokens")
-        before = [len(held.text) for held in helds]
-        for held, token in zip(helds, ids, strict=True):
+                raise ParameterError(f"sequence {sequence} fills the context of {self.context_length} tokens")
+        if not asked:
+            return np.empty((0, self.vocab_size), np.float32)
+
+        before = [held.apart for held in asked.values()]
+        for held, token in zip(asked.values(), ids, strict=True):
             held.text.append(token)
+            held.apart |= token == self._reserved
         try:
-            lines = self._advance(helds)
-        except BaseException:
-            # Nobody knows which generators have moved; the texts are known.
-            for held, length in zip(helds, before, strict=True):
-                held.leave()
-                del held.text[length:]
+            self._advance(model, asked)
+        except BaseException as error:
+            for held, apart in zip(asked.values(), before, strict=True):
+                held.leave()  # its batch may have read anything
+                held.text.pop()
+                held.apart = apart
+            if isinstance(error, RuntimeError):
+                raise GenerationError(f"ONNX Runtime failed on {len(ids)} tokens: {error}") from error
             raise
-        if len(lines) == 1:
-            ((rows, logits),) = lines
-            if rows == list(range(len(helds))):
-                return logits
-        result = np.empty((len(helds), lines[0][1].shape[1]), np.float32)
-        for rows, logits in lines:
-            result[rows] = logits
-        return result
+        return _lines(list(asked.values()))
 
     def free(self, sequence: int) -> None:
         """Forget a sequence; its number is not used again.
@@ -197,118 +252,104 @@ class OnnxRuntimeGenAI:
         self._held(sequence).leave()
         del self._sequences[sequence]
 
-    def _advance(self, helds: list[_Held]) -> list[tuple[list[int], Logits]]:
-        """Logits of texts that are one token longer than what their generators have read, by places in `helds`."""
-        places = {id(held): place for place, held in enumerate(helds)}
-        lines = []
-        for group in {id(held.group): held.group for held in helds if held.group is not None}.values():
-            for held in group.rows:
-                if held is not None and (id(held) not in places or self._ends(held)):
-                    held.leave()
-            alive = group.alive()
-            if 0 < 2 * len(alive) <= len(group.rows):  # most of what it computes is for nobody
-                for held in alive:
-                    held.leave()
-            elif alive:
-                logits = self._step(group)
-                rows = [row for row, held in enumerate(group.rows) if held is not None]
-                lines.append(
-                    ([places[id(held)] for held in alive], logits if len(rows) == len(logits) else logits[rows])
-                )
-        unread: dict[tuple[int, int], list[_Held]] = {}
-        for place, held in enumerate(helds):
-            if held.group is None:
-                alone = place + 1 if self._ends(held) else 0
-                unread.setdefault((len(held.text), alone), []).append(held)
-        for together in unread.values():
-            lines.append(([places[id(held)] for held in together], self._read(together)))
-        return lines
+    def close(self) -> None:
+        """Free the model and all sequences. Otherwise they are freed with the runtime."""
+        self._model = None
+        self._sequences.clear()
 
-    def _ends(self, held: _Held) -> bool:
-        """Whether the library takes it for ended: it then gets padding, or the logits of the token before."""
-        return held.text[-1] in self.eos_token_ids
+    def _advance(self, model: NativeModel, asked: Mapping[int, _Held]) -> None:
+        """Have each sequence's last token read, by its batch or a new one."""
+        for held in asked.values():
+            if held.batch is None:
+                continue
+            if held.apart and len(held.batch.sequences) > 1:
+                held.leave()
+                continue
+            for other in held.batch.sequences:
+                if other is not None and other not in asked:
+                    self._sequences[other].leave()
 
-    def _step(self, group: _Group) -> Logits:
-        newest = [self._filler if held is None else held.text[-1] for held in group.rows]
-        if len(newest) == 1:
-            group.generator.append_tokens(np.array(newest, np.int32))
-        else:  # where nothing can be appended any more, it draws the one token that is left to it
-            group.forced.fill(-np.inf)
-            group.forced[np.arange(len(newest)), 0, newest] = 0
-            group.generator.set_logits(group.forced)
-            group.generator.generate_next_token()
-        return _last_lines(group.generator)
+        unread: dict[int, list[int]] = {}
+        for sequence, held in asked.items():
+            if held.batch is None and not held.apart:
+                unread.setdefault(len(held.text), []).append(sequence)
+        # What goes on alone joins those of its length: a row more is less than a batch more.
+        for sequence, held in asked.items():
+            together = unread.get(len(held.text))
+            if together and not held.apart and held.batch is not None and len(held.batch.sequences) == 1:
+                held.leave()
+                together.append(sequence)
 
-    def _read(self, helds: list[_Held]) -> Logits:
-        """Read texts of one length into a generator of their own. Returns logits ``[len(helds), vocab]``."""
-        parameters = genai.GeneratorParams(self._model)
-        parameters.set_search_options(
-            batch_size=len(helds), max_length=self.context_length, min_length=0, do_sample=False, num_beams=1,
-            repetition_penalty=1.0, no_repeat_ngram_size=0,
-        )  # fmt: skip
-        generator = genai.Generator(self._model, parameters)
-        generator.append_tokens(np.array([held.text for held in helds], np.int32))
-        logits = _last_lines(generator)
-        group = _Group(generator, list(helds), np.empty((len(helds), 1, logits.shape[1]), np.float32))
-        for row, held in enumerate(helds):
-            held.group, held.row = group, row
-        return logits
+        batches = {id(held.batch): held.batch for held in asked.values() if held.batch is not None}
+        for batch in batches.values():
+            batch.step([None if each is None else asked[each].text[-1] for each in batch.sequences])
+        alone = [[sequence] for sequence, held in asked.items() if held.batch is None and held.apart]
+        order = {sequence: place for place, sequence in enumerate(asked)}
+        for rows in [*unread.values(), *alone]:
+            rows.sort(key=order.__getitem__)
+            batch = Batch(model, [asked[sequence].text for sequence in rows], rows)
+            for row, sequence in enumerate(rows):
+                asked[sequence].batch, asked[sequence].row = batch, row
+
+    def _open(self) -> NativeModel:
+        if self._model is None:
+            raise ParameterError(f"the model {self.name} has been closed")
+        return self._model
+
+    def _check_room(self) -> None:
+        if len(self._sequences) >= self.max_sequences:
+            raise GenerationError(f"{self.max_sequences} sequences are alive, as many as max_sequences allows")
 
     def _checked(self, token_ids: Sequence[int]) -> list[int]:
-        ids = [int(token) for token in token_ids]
-        for place, token in enumerate(ids):
-            if not 0 <= token < self._columns:
-                raise ParameterError(f"token ids must be in [0, {self._columns}), got {token} at position {place}")
-        return ids
-
-    def _add(self, held: _Held) -> int:
-        sequence = next(self._numbers)
-        self._sequences[sequence] = held
-        return sequence
+        ids = np.asarray(token_ids, dtype=np.int64)
+        outside = np.flatnonzero((ids < 0) | (ids >= self.vocab_size))
+        if outside.size:
+            i = int(outside[0])
+            raise ParameterError(f"token ids must be in [0, {self.vocab_size}), got {ids[i]} at position {i}")
+        checked: list[int] = ids.tolist()
+        return checked
 
     def _held(self, sequence: int) -> _Held:
+        self._open()
         try:
             return self._sequences[sequence]
         except KeyError:
             raise ParameterError(f"there is no sequence {sequence}: it was freed, or never made") from None
 
 
-class _Group:
-    """A generator and whose rows it computes; None for a row that nobody wants any more."""
-
-    def __init__(self, generator: Any, rows: list[_Held | None], forced: Logits) -> None:
-        self.generator, self.rows, self.forced = generator, rows, forced
-
-    def alive(self) -> list[_Held]:
-        return [held for held in self.rows if held is not None]
-
-
-class _Held:
-    """A sequence: its text, and the row of a generator that has read it; None: it is read when it goes on."""
-
-    def __init__(self, text: list[int]) -> None:
-        self.text = text
-        self.group: _Group | None = None
-        self.row = 0
-
-    def leave(self) -> None:
-        """Let the others of its generator go on without it."""
-        if self.group is not None:
-            self.group.rows[self.row] = None
-            self.group = None
+def _lines(helds: Sequence[_Held]) -> Logits:
+    """The logits of some sequences, in their order; without a copy where they are all that one batch has."""
+    batches = [held.batch for held in helds if held.batch is not None]
+    first, rows = batches[0], [held.row for held in helds]
+    if any(batch is not first for batch in batches):
+        return np.stack([batch.logits[row] for batch, row in zip(batches, rows, strict=True)])
+    return first.logits if rows == list(range(len(first.sequences))) else first.logits[rows]
 
 
-def _last_lines(generator: Any) -> Logits:
-    logits: Logits = generator.get_logits()
-    return logits[:, -1]
-
-
-def _eos_token_ids(config: dict[str, Any], path: Path, vocab_size: int) -> tuple[int, ...]:
-    found = config.get("eos_token_id")
-    ids = found if isinstance(found, list) else [] if found is None else [found]
-    for i in ids:
-        if not isinstance(i, int) or isinstance(i, bool) or not 0 <= i < vocab_size:
+def _eos_token_ids(config: Mapping[str, Any], vocab_size: int, path: Path) -> tuple[int, ...]:
+    value = config.get("eos_token_id")
+    found = tuple(value) if isinstance(value, list) and value else (value,)
+    for i in found:
+        if not is_integer(i) or not 0 <= i < vocab_size:
             raise ModelFileError(
                 f"expected eos_token_id in {path} to be of tokens in [0, {vocab_size}), as the tokenizer has, got {i!r}"
             )
-    return tuple(ids)
+    return found
+
+
+def _rarest_token(tokenizer: TokenizerFile, columns: int, ends: Sequence[int], spoken: str) -> int:
+    """A token that few texts hold, for `NativeModel.reserved`: those that do are read apart, which takes longer."""
+    if columns > tokenizer.vocab_size:
+        return columns - 1  # no token at all
+    special = tokenizer.special_tokens
+    unused = [i for text, i in special.items() if i not in ends and text not in spoken]
+    taken = {*special.values(), *ends}
+    plain = [i for i in range(tokenizer.vocab_size) if i not in taken]
+    return max(unused or plain or taken)
+
+
+def _check(name: str, value: Any, low: int, high: int) -> None:
+    if not is_integer(value):
+        raise ParameterTypeError(f"{name} must be an integer, got {shown(value)}")
+    if not low <= value <= high:
+        raise ParameterError(f"{name} must be in [{low}, {high}], got {shown(value)}")
