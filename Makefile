@@ -9,7 +9,7 @@ CORE := pyproject.toml constraints.txt CMakeLists.txt $(wildcard cmake/* benchma
 # C++ of ours, without vendored headers.
 CXX_OURS = $(shell find csrc tests/cpp tests/cuda benchmarks -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh' -o -name '*.c' | grep -v third_party)
 
-.PHONY: run test test-all test-slow test-cpp test-cuda lint format stubs bench bench-results bench-docs bench-parts golden model build-cuda test-runtimes test-vllm $(RUNTIME_JOBS) gpu-check-parity gpu-check-sanitize gpu-check-bench gpu-check-python clean help
+.PHONY: run test test-all test-slow test-cpp test-cuda lint format stubs bench bench-results bench-docs bench-hosts bench-parts golden model build-cuda test-runtimes test-vllm $(RUNTIME_JOBS) gpu-check-parity gpu-check-sanitize gpu-check-bench gpu-check-python clean help
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -28,7 +28,7 @@ test-cuda: $(VENV)/.test  ## The CUDA kernels on the host, under ASan + UBSan: n
 	  cmake --build build-asan -j 2 --target $(EMULATED) && \
 	  ctest --test-dir build-asan --output-on-failure -j 2 -R 'emulation|cuda'
 
-test-all: test-slow test-cpp  ## Everything: long statistics, heavy packages, sanitizers, emulated Arm, fuzzers, CUDA for all cards
+test-all: test-slow test-cpp test-runtimes  ## Everything: long statistics, heavy packages, sanitizers, emulated Arm, fuzzers, CUDA for all cards
 	$(MAKE) build-cuda CUDA_ARCHS="80 86 89 90 100 120"
 
 # One job for each package that a model may run on; all but vLLM, which pins much, are installed side by side.
@@ -111,6 +111,11 @@ bench-results: $(VENV)/.rivals  ## Measure what docs/performance.md shows, with 
 	$(BIN)/nexttoken bench rivals --json benchmarks/results/rivals.json
 	$(BIN)/nexttoken bench decode --json benchmarks/results/decode.json
 	$(BIN)/python benchmarks/serving.py --json benchmarks/results/serving.json
+	$(MAKE) bench-docs
+
+
+	PYTHONPATH=benchmarks $(BIN)/python -m hosts --json benchmarks/results/hosts.json
+	! test -e .venv-vllm/.ready || PYTHONPATH=benchmarks:tests .venv-vllm/bin/python -m hosts vllm --json benchmarks/results/hosts.json
 	$(MAKE) bench-docs
 
 bench-docs: $(VENV)/.test  ## Write tables and charts from benchmarks/results, and say which targets are met

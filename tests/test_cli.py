@@ -318,7 +318,7 @@ def test_info_names_every_runtime_and_plugin_there_is():
 
 
 def test_info_says_what_cannot_be_loaded(tmp_path):
-    (tmp_path / "mlx_lm.py").write_text("raise OSError('libmlx.so: no such file\\nand more')")
+    (tmp_path / "llama_cpp.py").write_text("raise OSError('libllama.so: no such file\\nand more')")
     out = subprocess.run(
         [sys.executable, "-m", "nexttoken", "info"],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
@@ -326,7 +326,7 @@ def test_info_says_what_cannot_be_loaded(tmp_path):
         text=True,
         timeout=120,
     ).stdout
-    assert "plugin mlx_lm: cannot be loaded: OSError: libmlx.so: no such file\n" in out
+    assert "plugin llama_cpp: cannot be loaded: OSError: libllama.so: no such file\n" in out
 
 
 def test_a_reader_that_has_left():

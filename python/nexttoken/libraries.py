@@ -113,7 +113,7 @@ LIBRARIES: dict[str, Library] = {"torch": Torch(), "cupy": Cupy()}
 def library_of(array: Any) -> Library | None:
     """The library that the array's type, or one that it is derived from, belongs to; None for all others."""
     for kind in type(array).__mro__:
-        library = LIBRARIES.get(kind.__module__.partition(".")[0])
+        library = LIBRARIES.get(str(kind.__module__).partition(".")[0])
         if library is not None:
             return library
     return None

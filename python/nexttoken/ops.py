@@ -269,7 +269,7 @@ def _check_no_stream(stream: Any) -> None:
 
 
 def _is_torch(array: Any) -> bool:
-    return any(kind.__module__.partition(".")[0] == "torch" for kind in type(array).__mro__)
+    return any(str(kind.__module__).partition(".")[0] == "torch" for kind in type(array).__mro__)
 
 
 def _like(logits: Any, array: npt.NDArray[Any]) -> Any:
