@@ -118,6 +118,11 @@ bench-results: $(VENV)/.rivals  ## Measure what docs/performance.md shows, with 
 	! test -e .venv-vllm/.ready || PYTHONPATH=benchmarks:tests .venv-vllm/bin/python -m hosts vllm --json benchmarks/results/hosts.json
 	$(MAKE) bench-docs
 
+bench-hosts: $(VENV)/.transformers $(VENV)/.test-llama-cpp $(VENV)/.test-onnxruntime-genai $(VENV)/.test-mlx  ## Time each runtime's own sampling and ours (vLLM's too, after make test-vllm)
+	PYTHONPATH=benchmarks $(BIN)/python -m hosts --json benchmarks/results/hosts.json
+	! test -e .venv-vllm/.ready || PYTHONPATH=benchmarks:tests .venv-vllm/bin/python -m hosts vllm --json benchmarks/results/hosts.json
+	$(MAKE) bench-docs
+
 bench-docs: $(VENV)/.test  ## Write tables and charts from benchmarks/results, and say which targets are met
 	$(BIN)/python benchmarks/write_docs.py
 	-$(BIN)/python benchmarks/against_targets.py

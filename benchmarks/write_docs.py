@@ -92,7 +92,15 @@ def hosts_text() -> str:
     if not path.exists():
         return ""
     found = json.loads(path.read_text())
-    columns = ["runtime", "version", "way", "us a step", "own", "beyond the bare pass", "own beyond it", "ratio"]
+    columns = [
+        "runtime",
+        "way",
+        "own, tokens/s",
+        "ours, tokens/s",
+        "ours : own",
+        "own, us beyond bare",
+        "ours, us beyond bare",
+    ]
     rows, notes = [], []
     for name, host in found.items():
         ways = {way: figures["median_us"] for way, figures in host["ways"].items()}
@@ -102,8 +110,9 @@ def hosts_text() -> str:
             if own is None:
                 continue
             label = way.removeprefix("ours").strip(" ,") or "penalties, top_p 0.95"
-            cells = [f"{ways[way]:,.0f}", f"{own:,.0f}", f"{ways[way] - bare:,.0f}", f"{own - bare:,.0f}"]
-            rows.append([name, host["version"], label, *cells, f"{own / ways[way]:.2f} x"])
+            rates = [f"{host['tokens_per_second'][each]:,}" for each in (way.replace("ours", "own"), way)]
+            beyond = [f"{own - bare:,.0f}", f"{ways[way] - bare:,.0f}"]
+            rows.append([f"{name} {host['version']}", label, *rates, f"{own / ways[way]:.2f} x", *beyond])
         machine = host["machine"]
         notes.append(
             f"- **{name}** ({machine['cpu']}, {machine['cores']} cores, {host['rounds']} rounds of {host['tokens']} "
@@ -114,7 +123,7 @@ def hosts_text() -> str:
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table."""
-    rule = ["---" if column in LEFT else "---:" for column in columns]
+    rule = ["---" if column in (*LEFT, "runtime", "way") else "---:" for column in columns]
     return "\n".join("| " + " | ".join(line) + " |" for line in [columns, rule, *rows])
 
 

