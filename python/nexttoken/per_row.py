@@ -15,6 +15,7 @@ import numpy.typing as npt
 from nexttoken.exceptions import ParameterError, ParameterTypeError
 from nexttoken.params import (
     RANGES,
+    Range,
     as_sequence,
     at_row,
     check_choice,
@@ -75,7 +76,28 @@ def per_row(name: str, values: Any, batch: int) -> npt.NDArray[Any]:
     rows = _rows_of(name, values, batch)
     if rows is None:
         return np.array([_clamped(name, check_number(name, _one(name, values)))], dtype)
+    at_once = _all_legal(wanted, rows)
+    if at_once is not None:
+        return np.minimum(at_once, 2**31, dtype=np.int64) if name == "top_k" else at_once.astype(dtype)
     return np.array([_clamped(name, check_number(name, value, row)) for row, value in enumerate(rows)], dtype)
+
+
+def _all_legal(wanted: Range, rows: Sequence[Any] | npt.NDArray[Any]) -> npt.NDArray[Any] | None:
+    """The values, where all are plain numbers and legal: a loop over them takes longer than a step.
+
+    None: a loop says which is not, or what becomes of it.
+    """
+    if isinstance(rows, np.ndarray):
+        plain = rows.ndim == 1 and rows.dtype.kind in ("i" if wanted.integer else "if") and rows.itemsize <= 8
+    else:
+        plain = all(type(value) is int or (type(value) is float and not wanted.integer) for value in rows)
+    if not plain:
+        return None
+    try:
+        values = np.asarray(rows, np.int64 if wanted.integer else np.float64)
+        return values if np.all(wanted.legal(values)) else None
+    except OverflowError:  # an integer that no array holds
+        return None
 
 
 def _clamped(name: str, value: Any) -> Any:
@@ -90,6 +112,9 @@ def per_row_seeds(values: Any, batch: int) -> npt.NDArray[np.uint64]:
     rows = _rows_of("seed", values, batch)
     if rows is None:
         return np.full(batch, check_seed(_one("seed", values)), np.uint64)
+    if _are_ints(rows):
+        with contextlib.suppress(OverflowError):
+            return np.array(rows, np.int64).astype(np.uint64)  # mod 2**64
     return np.array([check_seed(value, row) for row, value in enumerate(rows)], np.uint64)
 
 
