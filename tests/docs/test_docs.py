@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 import nexttoken
-from nexttoken.exceptions import MissingExtraError
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -37,7 +36,9 @@ def test_page(page: Path) -> None:
 def test_docstrings(name: str) -> None:
     try:
         module = importlib.import_module(name)
-    except MissingExtraError as error:
+    except ImportError as error:  # MissingExtraError, or a part of a runtime that only the runtime itself imports
+        if str(error.name).startswith("nexttoken"):
+            raise
         pytest.skip(str(error))
     assert doctest.testmod(module, optionflags=OPTIONS).failed == 0
 
