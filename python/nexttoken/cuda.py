@@ -110,10 +110,12 @@ def draw_rows(
 
     Parameters
     ----------
+    logits, view : array ``[vocab]`` or ``[lines, vocab]``
+        At least `vocab_size` columns.
     lines : sequence of int, optional
         Which line of the logits serves each row; default: line i serves row i.
-    draws
-        The rows.
+    draws : _core.Draws
+        The rows, as `_core.Sampler.look` gives them.
     bitmask : int32 ``[1 or rows, words]``, optional
     """
     rows, row_stride = len(draws.logprobs), view.layout[3]

@@ -6,7 +6,7 @@ Make a class of them that says how the runtime is made::
         tolerance = 1e-4
 
         @classmethod
-    def make_runtime(cls, folder):
+        def make_runtime(cls, folder):
             return MyRuntime(write_chat_model(folder / "model", max_position_embeddings=96))
 
 The runtime is used by one test after another: none of them may leave anything behind.
@@ -275,6 +275,7 @@ class RuntimeConformance:
             ("too few tokens", lambda: runtime.decode([first, second], [0])),
             ("no prompt", lambda: runtime.prefill([])),
             ("no such token", lambda: runtime.prefill([0, beyond])),
+            ("half a token", lambda: runtime.decode([first, second], [0, 1.5])),
             ("negative token", lambda: runtime.decode([second, first], [0, -1])),
         ]
         for what, call in calls:

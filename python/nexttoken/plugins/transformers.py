@@ -27,8 +27,9 @@ from nexttoken.plugins.transformers_processor import Sampling, sampling, token_t
 
 __all__ = ["Sampling", "generate", "sampling"]
 
-# What `generate` prepares for a model that reads token ids and keeps them in a cache.
+# Continuations of a prompt: so far apart are the sequence indices of two prompts that share a seed.
 _MOST_EACH = 2**16
+# What `generate` prepares for a model that reads token ids and keeps them in a cache.
 _KNOWN = {"attention_mask", "position_ids", "past_key_values", "use_cache", "logits_to_keep"}
 
 

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nexttoken.exceptions import GenerationError, ModelFileError, ParameterError, ParameterTypeError
+from nexttoken.exceptions import GenerationError, ModelFileError, ParameterError
 from nexttoken.extras import require
-from nexttoken.params import check_choice, is_integer, shown
+from nexttoken.params import check_choice
+from nexttoken.runtimes.calls import check_integer, check_prompt, check_step, check_token_ids, no_sequence
 from nexttoken.runtimes.llama_cpp_native import NativeContext, NativeModel, told
 from nexttoken.runtimes.llama_cpp_tokenizer import GgufTokenizer
 
@@ -106,13 +107,13 @@ class LlamaCpp:
         chat_template: str | None = None,
     ) -> None:
         path = Path(path).resolve()
-        _check("max_sequences", max_sequences, 1, lib.llama_max_parallel_sequences())
-        _check("n_gpu_layers", n_gpu_layers, -1, 2**31 - 1)
-        _check("n_batch", n_batch, max_sequences, 2**20)
+        check_integer("max_sequences", max_sequences, 1, lib.llama_max_parallel_sequences())
+        check_integer("n_gpu_layers", n_gpu_layers, -1, 2**31 - 1)
+        check_integer("n_batch", n_batch, max_sequences, 2**20)
         check_choice("cache_type", cache_type, list(_CACHE_TYPES))
         processors = os.cpu_count() or 1
         if n_threads is not None:
-            _check("n_threads", n_threads, 1, 512)
+            check_integer("n_threads", n_threads, 1, 512)
         if n_gpu_layers > 0 and not lib.llama_supports_gpu_offload():
             raise ParameterError(
                 f"n_gpu_layers must be 0 or -1 with this build of llama.cpp, which knows no GPU, got {n_gpu_layers}"
@@ -125,11 +126,11 @@ class LlamaCpp:
         trained = lib.llama_model_n_ctx_train(model.pointer)
         if context_length is None:
             context_length = min(trained, _LARGEST_DEFAULT_CONTEXT)
-        _check("context_length", context_length, 1, trained)
+        check_integer("context_length", context_length, 1, trained)
         enough = max_sequences * context_length
         if cache_tokens is None:
             cache_tokens = enough
-        _check("cache_tokens", cache_tokens, context_length, enough)
+        check_integer("cache_tokens", cache_tokens, context_length, enough)
 
         self.name = path.stem
         self.context_length = int(context_length)
@@ -181,9 +182,8 @@ class LlamaCpp:
             `max_sequences` are alive, or there is no room. The other sequences are as before.
         """
         native = self._open()
-        ids = self._checked(token_ids)
-        if not 1 <= len(ids) <= self.context_length:
-            raise ParameterError(f"a prompt must have 1 to {self.context_length} tokens, got {len(ids)}")
+        ids = check_token_ids(token_ids, self.vocab_size)
+        check_prompt(ids, self.context_length)
         seq_id = self._take()
         try:
             for start in range(0, len(ids), self._n_batch):
@@ -240,12 +240,9 @@ class LlamaCpp:
             There is no room for the tokens, or llama.cpp failed. All sequences are as before.
         """
         native = self._open()
-        ids = self._checked(token_ids)
+        ids = check_token_ids(token_ids, self.vocab_size)
         size = len(ids)
-        if size != len(sequences) or len(set(sequences)) != size:
-            raise ParameterError(
-                f"expected different sequences and one token for each, got {size} tokens for {list(sequences)}"
-            )
+        check_step(sequences, ids)
         if not size:
             return np.empty((0, self.vocab_size), np.float32)
         helds = [self._held(sequence) for sequence in sequences]
@@ -313,27 +310,12 @@ class LlamaCpp:
         self._sequences[sequence] = _Held(seq_id, length)
         return sequence
 
-    def _checked(self, token_ids: Sequence[int]) -> npt.NDArray[np.int64]:
-        ids = np.asarray(token_ids, dtype=np.int64)
-        outside = np.flatnonzero((ids < 0) | (ids >= self.vocab_size))
-        if outside.size:
-            i = int(outside[0])
-            raise ParameterError(f"token ids must be in [0, {self.vocab_size}), got {ids[i]} at position {i}")
-        return ids
-
     def _held(self, sequence: int) -> _Held:
         self._open()
         try:
             return self._sequences[sequence]
         except KeyError:
-            raise ParameterError(f"there is no sequence {sequence}: it was freed, or never made") from None
-
-
-def _check(name: str, value: Any, low: int, high: int) -> None:
-    if not is_integer(value):
-        raise ParameterTypeError(f"{name} must be an integer, got {shown(value)}")
-    if not low <= value <= high:
-        raise ParameterError(f"{name} must be in [{low}, {high}], got {shown(value)}")
+            raise no_sequence(sequence) from None
 
 
 def _check_file(path: Path) -> None:

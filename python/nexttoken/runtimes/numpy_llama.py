@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nexttoken.exceptions import ModelFileError, ParameterError
+from nexttoken.runtimes.calls import check_prompt, check_step, check_token_ids, no_sequence
 from nexttoken.runtimes.llama_cache import Cache, Held, PromptAttention, StepAttention, in_order
 from nexttoken.runtimes.llama_weights import read_shape, read_weights
 from nexttoken.runtimes.matrix import Floats, Matrix
@@ -106,9 +107,8 @@ class NumpyLlama:
         ParameterError
             No tokens, more than the context holds, or a token id outside the vocabulary.
         """
-        ids = self._checked(token_ids)
-        if not 1 <= len(ids) <= self.context_length:
-            raise ParameterError(f"a prompt must have 1 to {self.context_length} tokens, got {len(ids)}")
+        ids = check_token_ids(token_ids, self._shape.vocab)
+        check_prompt(ids, self.context_length)
         attention = PromptAttention(self._shape, len(ids))
         for start in range(0, len(ids), _TOKENS_AT_ONCE):
             piece = ids[start : start + _TOKENS_AT_ONCE]
@@ -152,11 +152,8 @@ class NumpyLlama:
             No such sequence, one given twice, one that fills the context, or a token id outside the
             vocabulary. No sequence is changed then.
         """
-        ids = self._checked(token_ids)
-        if len(ids) != len(sequences) or len(set(sequences)) != len(sequences):
-            raise ParameterError(
-                f"expected different sequences and one token for each, got {len(ids)} tokens for {list(sequences)}"
-            )
+        ids = check_token_ids(token_ids, self._shape.vocab)
+        check_step(sequences, ids)
         helds = [self._held(sequence) for sequence in sequences]
         for sequence, held in zip(sequences, helds, strict=True):
             if held.length == self.context_length:
@@ -213,19 +210,11 @@ class NumpyLlama:
         """Hidden states [rows, hidden] to logits [rows, vocab]."""
         return self._head.row_by_row(_normalized(x, self._shape.rms_norm_eps) * self._last_norm)
 
-    def _checked(self, token_ids: Sequence[int]) -> npt.NDArray[np.intp]:
-        ids = np.asarray(token_ids, dtype=np.intp)
-        outside = np.flatnonzero((ids < 0) | (ids >= self._shape.vocab))
-        if outside.size:
-            i = int(outside[0])
-            raise ParameterError(f"token ids must be in [0, {self._shape.vocab}), got {ids[i]} at position {i}")
-        return ids
-
     def _held(self, sequence: int) -> Held:
         try:
             return self._sequences[sequence]
         except KeyError:
-            raise ParameterError(f"there is no sequence {sequence}: it was freed, or never made") from None
+            raise no_sequence(sequence) from None
 
 
 def _normalized(x: Floats, eps: float) -> Floats:

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nexttoken.exceptions import GenerationError, ModelFileError, ParameterError, ParameterTypeError
-from nexttoken.params import is_integer, shown
+from nexttoken.exceptions import GenerationError, ModelFileError, ParameterError
+from nexttoken.params import is_integer
+from nexttoken.runtimes.calls import check_integer, check_prompt, check_step, check_token_ids, no_sequence
 from nexttoken.runtimes.model_files import (
     optional_object,
     positive_integer,
@@ -105,9 +106,9 @@ class OnnxRuntimeGenAI:
         chat_template: str | None = None,
     ) -> None:
         directory = Path(directory).resolve()
-        _check("max_sequences", max_sequences, 1, _MOST_SEQUENCES)
+        check_integer("max_sequences", max_sequences, 1, _MOST_SEQUENCES)
         if n_threads is not None:
-            _check("n_threads", n_threads, 1, 512)
+            check_integer("n_threads", n_threads, 1, 512)
         path = directory / "genai_config.json"
         config = optional_object(read_json(path), "model", path)
         if config.get("encoder") is not None:
@@ -115,7 +116,7 @@ class OnnxRuntimeGenAI:
         trained = positive_integer(config, "context_length", path)
         if context_length is None:
             context_length = min(trained, _LARGEST_DEFAULT_CONTEXT)
-        _check("context_length", context_length, 1, trained)
+        check_integer("context_length", context_length, 1, trained)
 
         self.name = directory.name
         self.context_length = int(context_length)
@@ -160,9 +161,9 @@ class OnnxRuntimeGenAI:
         GenerationError
             `max_sequences` are alive, or ONNX Runtime failed. The other sequences are as before.
         """
-        model, text = self._open(), self._checked(token_ids)
-        if not 1 <= len(text) <= self.context_length:
-            raise ParameterError(f"a prompt must have 1 to {self.context_length} tokens, got {len(text)}")
+        model, ids = self._open(), check_token_ids(token_ids, self.vocab_size)
+        check_prompt(ids, self.context_length)
+        text: list[int] = ids.tolist()
         self._check_room()
         sequence = next(self._numbers)
         held = _Held(text, self._reserved in text)
@@ -213,11 +214,8 @@ class OnnxRuntimeGenAI:
         GenerationError
             ONNX Runtime failed. All sequences are as before.
         """
-        model, ids = self._open(), self._checked(token_ids)
-        if len(ids) != len(sequences) or len(set(sequences)) != len(ids):
-            raise ParameterError(
-                f"expected different sequences and one token for each, got {len(ids)} tokens for {list(sequences)}"
-            )
+        model, ids = self._open(), check_token_ids(token_ids, self.vocab_size)
+        check_step(sequences, ids)
         asked = {sequence: self._held(sequence) for sequence in sequences}
         for sequence, held in asked.items():
             if len(held.text) == self.context_length:
@@ -226,7 +224,7 @@ class OnnxRuntimeGenAI:
             return np.empty((0, self.vocab_size), np.float32)
 
         before = [held.apart for held in asked.values()]
-        for held, token in zip(asked.values(), ids, strict=True):
+        for held, token in zip(asked.values(), ids.tolist(), strict=True):
             held.text.append(token)
             held.apart |= token == self._reserved
         try:
@@ -300,21 +298,12 @@ class OnnxRuntimeGenAI:
         if len(self._sequences) >= self.max_sequences:
             raise GenerationError(f"{self.max_sequences} sequences are alive, as many as max_sequences allows")
 
-    def _checked(self, token_ids: Sequence[int]) -> list[int]:
-        ids = np.asarray(token_ids, dtype=np.int64)
-        outside = np.flatnonzero((ids < 0) | (ids >= self.vocab_size))
-        if outside.size:
-            i = int(outside[0])
-            raise ParameterError(f"token ids must be in [0, {self.vocab_size}), got {ids[i]} at position {i}")
-        checked: list[int] = ids.tolist()
-        return checked
-
     def _held(self, sequence: int) -> _Held:
         self._open()
         try:
             return self._sequences[sequence]
         except KeyError:
-            raise ParameterError(f"there is no sequence {sequence}: it was freed, or never made") from None
+            raise no_sequence(sequence) from None
 
 
 def _lines(helds: Sequence[_Held]) -> Logits:
@@ -346,10 +335,3 @@ def _rarest_token(tokenizer: TokenizerFile, columns: int, ends: Sequence[int], s
     taken = {*special.values(), *ends}
     plain = [i for i in range(tokenizer.vocab_size) if i not in taken]
     return max(unused or plain or taken)
-
-
-def _check(name: str, value: Any, low: int, high: int) -> None:
-    if not is_integer(value):
-        raise ParameterTypeError(f"{name} must be an integer, got {shown(value)}")
-    if not low <= value <= high:
-        raise ParameterError(f"{name} must be in [{low}, {high}], got {shown(value)}")

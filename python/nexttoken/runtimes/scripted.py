@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nexttoken.exceptions import ParameterError
+from nexttoken.runtimes.calls import check_token_ids, no_sequence
 
 __all__ = ["ByteTokenizer", "ScriptedRuntime"]
 
@@ -119,7 +120,7 @@ class ScriptedRuntime:
             raise ParameterError(
                 f"a prompt must have 1 to {self.context_length} tokens (context), got {len(token_ids)}"
             )
-        self._check(token_ids)
+        check_token_ids(token_ids, self.vocab_size)
         line = self._script if callable(self._script) else None
         if line is None:
             texts: Any = self._script
@@ -142,7 +143,7 @@ class ScriptedRuntime:
             raise ParameterError(
                 f"sequences must differ and have a token each, got {list(sequences)}, {list(token_ids)}"
             )
-        self._check(token_ids)
+        check_token_ids(token_ids, self.vocab_size)
         for sequence in sequences:  # before any of them moves
             if sum(map(len, self._held(sequence))) >= self.context_length:
                 raise ParameterError(f"sequence {sequence} fills the context of {self.context_length} tokens")
@@ -161,10 +162,5 @@ class ScriptedRuntime:
 
     def _held(self, sequence: int) -> tuple[list[int], list[int]]:
         if sequence not in self.sequences:
-            raise ParameterError(f"there is no sequence {sequence}: it was freed, or never made")
+            raise no_sequence(sequence)
         return self.sequences[sequence]
-
-    def _check(self, token_ids: Sequence[int]) -> None:
-        for token_id in token_ids:
-            if not 0 <= token_id < self.vocab_size:
-                raise ParameterError(f"token ids must be in [0, {self.vocab_size}), got {token_id}")

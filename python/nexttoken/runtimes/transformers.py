@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import operator
 import os
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -14,6 +13,7 @@ from typing import Any
 from nexttoken.exceptions import GenerationError, ModelFileError, ParameterError
 from nexttoken.extras import require
 from nexttoken.runtimes.base import Tokenizer
+from nexttoken.runtimes.calls import check_prompt, check_step, check_token_ids, no_sequence
 
 torch = require("torch", "transformers")
 DynamicCache = require("transformers.cache_utils", "transformers").DynamicCache
@@ -140,11 +140,10 @@ class TransformersModel:
         ParameterError
             No tokens, more than the context holds, or a token id outside the vocabulary.
         """
-        ids = self._checked(token_ids)
-        if not 1 <= len(ids) <= self.context_length:
-            raise ParameterError(f"a prompt must have 1 to {self.context_length} tokens, got {len(ids)}")
+        ids = check_token_ids(token_ids, self._inputs)
+        check_prompt(ids, self.context_length)
         with torch.inference_mode():
-            cache, logits = self._forward(self._new_cache(), [ids], {})
+            cache, logits = self._forward(self._new_cache(), [ids.tolist()], {})
             batch = Batch(cache, len(ids), [0], self._model.device)
         sequence = next(self._numbers)
         self._sequences[sequence] = batch.hold(0)
@@ -192,20 +191,19 @@ class TransformersModel:
         No sequence is changed by a call that raises, save that those which do not go forward together are lost when
         their forward pass fails.
         """
-        ids = self._checked(token_ids)
-        if not ids or len(ids) != len(sequences) or len(set(sequences)) != len(sequences):
-            raise ParameterError(
-                f"expected different sequences and one token for each, got {len(ids)} tokens for {list(sequences)}"
-            )
+        ids = check_token_ids(token_ids, self._inputs)
+        check_step(sequences, ids)
+        if not len(ids):
+            raise ParameterError("expected at least one sequence, got none")
         helds = [self._held(sequence) for sequence in sequences]
         for sequence, held in zip(sequences, helds, strict=True):
             if held.length >= self.context_length:
                 raise ParameterError(f"sequence {sequence} fills the context of {held.length} tokens")
         with torch.inference_mode():
             if self._together:
-                return self._decode_together(helds, ids)
+                return self._decode_together(helds, ids.tolist())
             try:
-                return torch.cat([self._decode_alone(held, i) for held, i in zip(helds, ids, strict=True)])
+                return torch.cat([self._decode_alone(held, i) for held, i in zip(helds, ids.tolist(), strict=True)])
             except BaseException:  # nobody knows how far each layer got
                 for sequence in sequences:
                     self.free(sequence)
@@ -221,7 +219,7 @@ class TransformersModel:
             There is no such sequence.
         """
         if sequence not in self._sequences:
-            raise ParameterError(f"there is no sequence {sequence}: it was freed, or never made")
+            raise no_sequence(sequence)
         held = self._sequences.pop(sequence)
         if held is not None:
             with torch.inference_mode():
@@ -268,18 +266,11 @@ class TransformersModel:
     def _new_cache(self) -> Any:
         return DynamicCache(config=self._model.config)
 
-    def _checked(self, token_ids: Sequence[int]) -> list[int]:
-        ids = [operator.index(i) for i in token_ids]
-        for place, i in enumerate(ids):
-            if not 0 <= i < self._inputs:
-                raise ParameterError(f"token ids must be in [0, {self._inputs}), got {i} at position {place}")
-        return ids
-
     def _held(self, sequence: int) -> Held:
         try:
             held = self._sequences[sequence]
         except KeyError:
-            raise ParameterError(f"there is no sequence {sequence}: it was freed, or never made") from None
+            raise no_sequence(sequence) from None
         if held is None:
             raise GenerationError(f"sequence {sequence} was lost when a forward pass failed")
         return held
